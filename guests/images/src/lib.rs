@@ -1,0 +1,9 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod floppy;
+
+pub use floppy::{Error, FLOPPY_BYTES, tour_floppy};
+
+/// The tour guest: an ELF64 with a PVH note and a Multiboot header.
+pub static TOUR: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/tour"));

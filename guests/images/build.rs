@@ -1,0 +1,69 @@
+//! Builds the freestanding guests with a cargo of their own, in a target folder of their own: a
+//! nested build that shared ours would wait for us for ever.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Settings of the outer build that would break a freestanding link.
+const NOT_INHERITED: [&str; 6] = [
+    "RUSTFLAGS",
+    "CARGO_ENCODED_RUSTFLAGS",
+    "CARGO_BUILD_TARGET",
+    "RUSTC_WRAPPER",
+    "RUSTC_WORKSPACE_WRAPPER",
+    "CARGO_TARGET_DIR",
+];
+
+fn main() {
+    let folder = PathBuf::from(variable("CARGO_MANIFEST_DIR"));
+    let out = PathBuf::from(variable("OUT_DIR"));
+    let root = folder.join("../..");
+    for source in ["guests/tour", "guest-state/src", "guest-state/Cargo.toml", "Cargo.lock"] {
+        println!("cargo::rerun-if-changed={}", root.join(source).display());
+    }
+    let target = out.join("guests");
+    build(&root, &target, "hvkit-tour");
+    for bin in ["tour", "boot-sector"] {
+        let built = target.join("release").join(bin);
+        if let Err(error) = std::fs::copy(&built, out.join(bin)) {
+            panic!("can't copy {}: {error}", built.display());
+        }
+    }
+}
+
+fn build(root: &Path, target: &Path, package: &str) {
+    let mut cargo = Command::new(variable("CARGO"));
+    cargo
+        .current_dir(root)
+        .args([
+            "build",
+            "--quiet",
+            "--release",
+            "--bins",
+            "--features",
+            "image",
+            "--package",
+            package,
+        ])
+        .args(["--config", "profile.release.panic=\"abort\""])
+        .args(["--config", "profile.release.opt-level=\"s\""])
+        .args(["--config", "profile.release.strip=true"])
+        .arg("--target-dir")
+        .arg(target);
+    for name in NOT_INHERITED {
+        cargo.env_remove(name);
+    }
+    match cargo.status() {
+        Ok(status) if status.success() => {}
+        Ok(status) => panic!("building {package} failed: {status}"),
+        Err(error) => panic!("can't run cargo: {error}"),
+    }
+}
+
+fn variable(name: &str) -> String {
+    match env::var(name) {
+        Ok(value) => value,
+        Err(error) => panic!("{name}: {error}"),
+    }
+}

@@ -1,0 +1,58 @@
+//! The tour guest: started by PVH, Multiboot or a BIOS, it says what it found and powers off.
+//!
+//! Ring 0 is `entry.s`; everything here runs at CPL 3 with IOPL 3.
+#![no_std]
+#![no_main]
+
+use core::arch::global_asm;
+use core::fmt::Write;
+use core::panic::PanicInfo;
+
+use hvkit_tour::{Handover, tour};
+
+mod hardware;
+
+use hardware::{Hardware, debug_exit};
+
+global_asm!(include_str!("entry.s"));
+
+/// What `entry.s` keeps of an exception.
+#[repr(C)]
+struct Fault {
+    vector: u64,
+    error_code: u64,
+    rip: u64,
+    cr2: u64,
+}
+
+/// The exit values of failures, as written to the debug exit port.
+mod failure {
+    pub(crate) const PANIC: u8 = 1;
+    pub(crate) const EXCEPTION: u8 = 2;
+    pub(crate) const NO_POWER_OFF: u8 = 3;
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn tour_main(handover: &Handover) -> ! {
+    let mut hardware = Hardware;
+    if let Err(why) = tour(handover, &mut hardware) {
+        let _ = writeln!(hardware, "no power-off: {why}");
+    }
+    debug_exit(failure::NO_POWER_OFF)
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn tour_exception(fault: &Fault) -> ! {
+    let Fault { vector, error_code, rip, cr2 } = fault;
+    let _ = writeln!(
+        Hardware,
+        "tour: exception {vector}, error code {error_code:#x}, at {rip:#x}, cr2 {cr2:#x}"
+    );
+    debug_exit(failure::EXCEPTION)
+}
+
+#[panic_handler]
+fn panic(info: &PanicInfo<'_>) -> ! {
+    let _ = writeln!(Hardware, "tour: {info}");
+    debug_exit(failure::PANIC)
+}
