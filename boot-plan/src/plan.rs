@@ -73,15 +73,15 @@ impl<'a> BootPlan<'a> {
         Ok(())
     }
 
-    /// Writes the placements into `memory`, in order; it must be fresh where there are zeros.
+    /// Writes what is to stand in RAM into `memory`, which must be fresh where there are zeros.
     ///
-    /// Read-only and shadowed placements are written too: protecting them afterwards is the
-    /// backend's part.
+    /// ROMs are not written: they are no RAM. A backend maps them: [`roms`](Self::roms).
     ///
     /// # Errors
     /// [`Error::Write`] with the first placement that memory refused.
     pub fn apply(&self, memory: &impl GuestMemory) -> Result<(), Error> {
-        for placement in &self.placements {
+        let in_ram = |placement: &&Placement<'_>| placement.protection == Protection::ReadWrite;
+        for placement in self.placements.iter().filter(in_ram) {
             if let Some(bytes) = placement.contents.bytes() {
                 memory
                     .write(placement.gpa, bytes)
@@ -89,6 +89,11 @@ impl<'a> BootPlan<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Returns the placements that are read-only or shadowed.
+    pub fn roms(&self) -> impl Iterator<Item = &Placement<'a>> {
+        self.placements.iter().filter(|placement| placement.protection != Protection::ReadWrite)
     }
 
     /// Returns a value that prints memory map, placements and registers as tables.

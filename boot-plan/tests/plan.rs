@@ -72,13 +72,17 @@ fn a_cpu_in_long_mode_is_followed_through_the_placed_tables() {
 }
 
 #[test]
-fn apply_writes_bytes_and_leaves_zeros() {
+fn apply_writes_what_is_ram_and_leaves_zeros_and_roms() {
     let words: Vec<AtomicU64> = (0..0x40_0000 / 8).map(|_| AtomicU64::new(0)).collect();
     let memory = WordMemory::new(Gpa::ZERO, &words);
     let file = Contents::File { file: FileId(0), offset: 2, bytes: b"part" };
     let mut plan = plan();
     plan.placements.push(Placement::new("file", Gpa::new(0x20_0001), file));
     plan.placements.push(Placement::zeros("bss", Gpa::new(0x20_0005), 100));
+    plan.placements.push(
+        Placement::borrowed("rom", Gpa::new(0x20_0006), b"rom").protected(Protection::Shadowed),
+    );
+    assert_eq!(plan.roms().map(|rom| rom.tag).collect::<Vec<_>>(), ["rom"]);
     plan.apply(&memory).unwrap();
     let mut bytes = [0; 8];
     memory.read(Gpa::new(0x10_0000), &mut bytes).unwrap();

@@ -21,7 +21,7 @@ fn a_report_names_every_range_and_the_start_of_every_cpu() {
         "  0x000000100000 .. 0x000004000000     63 MiB  usable",
         "  0x000000100000 .. 0x000000103000     12 KiB  rw  kernel",
         "  0x0000ffff0000 .. 0x000100000000     64 KiB  ro  bios",
-        "cpu 0: 32-bit protected mode, no paging, first instruction at 0x100000",
+        "cpu 0: 32-bit protected mode, no paging, next instruction at 0x100000",
         "      cs 0010  base 0000000000000000  limit ffffffff  access c09b",
         "cpu 1: waits for its SIPI",
     ] {

@@ -10,6 +10,7 @@ mod page;
 mod paging;
 mod registers;
 mod segment;
+mod show;
 mod vcpu;
 #[cfg(feature = "vm-memory")]
 mod vm_memory_impl;
@@ -25,5 +26,6 @@ pub use paging::{
     translate_and_mark,
 };
 pub use segment::{AccessRights, DescriptorTable, Segment};
+pub use show::{InWords, RegisterTable};
 pub use vcpu::{Activity, DebugRegisters, FpuState, GeneralRegisters, Msrs, VcpuState};
 pub use wire::{E820Entry, MemoryKind, StartInfo, StartInfoMemory, StartInfoModule};
