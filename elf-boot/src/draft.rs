@@ -1,0 +1,89 @@
+//! A start in the making: what every protocol places in the same way.
+
+use alloc::vec::Vec;
+
+use boot_plan::{Layout, Placement, Request};
+use guest_state::{Gpa, GpaRange, PageSize};
+
+use crate::elf::Elf;
+use crate::{Boot, Error};
+
+/// Placements so far, and the layout that has their ranges.
+pub(crate) struct Draft<'a> {
+    pub(crate) boot: Boot<'a>,
+    pub(crate) layout: Layout,
+    pub(crate) placements: Vec<Placement<'a>>,
+}
+
+impl<'a> Draft<'a> {
+    pub(crate) fn new(boot: Boot<'a>, layout: Layout) -> Result<Self, Error> {
+        if boot.initrd.is_some_and(|initrd| initrd.bytes.is_empty()) {
+            return Err(Error::EmptyInitrd);
+        }
+        if let Some(at) = boot.command_line.iter().position(|&byte| byte == 0) {
+            return Err(Error::CommandLineZero { at });
+        }
+        Ok(Self { boot, layout, placements: Vec::new() })
+    }
+
+    pub(crate) fn finish(self) -> (Layout, Vec<Placement<'a>>) {
+        (self.layout, self.placements)
+    }
+
+    /// Places the segments of the kernel, with zeros where the file has no bytes for them.
+    pub(crate) fn place_segments(&mut self, elf: &Elf<'a>) -> Result<(), Error> {
+        for segment in elf.segments() {
+            self.layout.claim("kernel", segment.range)?;
+            if !segment.bytes.is_empty() {
+                let contents = self.boot.kernel.contents(segment.offset, segment.bytes);
+                let placement = Placement::new("kernel", segment.range.start(), contents);
+                self.placements.push(placement);
+            }
+            let (start, zeros) = segment.zeros();
+            if zeros > 0 {
+                self.placements.push(Placement::zeros("kernel bss", start, zeros));
+            }
+        }
+        // What alignment leaves between two segments is the kernel's too: Linux takes it as RAM.
+        for pair in elf.segments().windows(2) {
+            let gap = GpaRange::from_bounds(pair[0].range.end(), pair[1].range.start());
+            if let Some(gap) = gap.filter(|gap| gap.size_bytes() < PageSize::Size2M.bytes()) {
+                // Where it is no RAM, or is taken, there is nothing to keep others out of.
+                let _ = self.layout.claim("kernel", gap);
+            }
+        }
+        Ok(())
+    }
+
+    /// Places the initrd, if there is one, on the highest free pages of `within`.
+    pub(crate) fn place_initrd(&mut self, within: GpaRange) -> Result<Option<GpaRange>, Error> {
+        let Some(initrd) = self.boot.initrd else {
+            return Ok(None);
+        };
+        let request = Request::pages(initrd.bytes.len() as u64).within(within).highest();
+        let range = self.layout.place("initrd", request)?;
+        let contents = initrd.contents(0, initrd.bytes);
+        self.placements.push(Placement::new("initrd", range.start(), contents));
+        Ok(Some(range))
+    }
+
+    /// Takes the lowest free pages below 4 GiB, for bytes that hold their own addresses.
+    pub(crate) fn claim_pages(&mut self, tag: &'static str, size: u64) -> Result<Gpa, Error> {
+        Ok(self.layout.place(tag, Request::pages(size))?.start())
+    }
+
+    /// Places bytes on pages that were claimed.
+    pub(crate) fn put(&mut self, tag: &'static str, at: Gpa, bytes: Vec<u8>) {
+        self.placements.push(Placement::bytes(tag, at, bytes));
+    }
+
+    /// Places the command line with a zero byte behind it.
+    pub(crate) fn place_command_line(&mut self) -> Result<Gpa, Error> {
+        let mut bytes = Vec::with_capacity(self.boot.command_line.len() + 1);
+        bytes.extend_from_slice(self.boot.command_line);
+        bytes.push(0);
+        let at = self.claim_pages("command line", bytes.len() as u64)?;
+        self.put("command line", at, bytes);
+        Ok(at)
+    }
+}
