@@ -1,0 +1,141 @@
+//! The differentiated system description table: the devices that a guest can't find by itself.
+
+use alloc::vec::Vec;
+
+use crate::aml::Terms;
+use crate::isa::{append_keyboard, append_rtc};
+use crate::{BootArch, Error, PciRoot, Processors, Sdt, SerialPort, Signature};
+
+/// Makes integers in AML 64 bits wide.
+const REVISION: u8 = 2;
+
+/// Describes the differentiated system description table.
+///
+/// Devices with fixed I/O ports stand below the PCI root, if there is one: the ports are among
+/// those that it forwards. What is not foreseen here goes into an SSDT beside it.
+///
+/// # Source
+/// ACPI 6.5, "Differentiated System Description Table (DSDT)".
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Dsdt<'a> {
+    /// The processors, `\_SB.C000` and on.
+    pub processors: &'a Processors,
+    /// The sleep type, 0 to 7, that switches the machine off when written to PM1 control.
+    pub s5_sleep_type: Option<u8>,
+    /// The PCI host bridge, `\_SB.PCI0`.
+    pub pci_root: Option<PciRoot>,
+    /// Serial ports, `COM1` to `COM9`.
+    pub serial_ports: Vec<SerialPort>,
+    /// Whether there is a CMOS clock, `RTC_`, at ports 0x70 and 0x71.
+    pub rtc: bool,
+    /// Whether there is a keyboard, `KBD_`, behind an 8042 at ports 0x60 and 0x64.
+    pub keyboard: bool,
+}
+
+impl<'a> Dsdt<'a> {
+    /// Describes a machine that has processors and nothing else.
+    #[must_use]
+    pub fn new(processors: &'a Processors) -> Self {
+        Self {
+            processors,
+            s5_sleep_type: None,
+            pci_root: None,
+            serial_ports: Vec::new(),
+            rtc: false,
+            keyboard: false,
+        }
+    }
+
+    /// Returns the FADT's boot architecture flags that say the same, on a machine without VGA.
+    #[must_use]
+    pub fn boot_arch(&self) -> BootArch {
+        let legacy = self.rtc || self.keyboard || !self.serial_ports.is_empty();
+        let mut flags = BootArch::VGA_NOT_PRESENT;
+        flags.set(BootArch::LEGACY_DEVICES, legacy);
+        flags.set(BootArch::KEYBOARD_8042, self.keyboard);
+        flags.set(BootArch::CMOS_RTC_NOT_PRESENT, !self.rtc);
+        flags
+    }
+
+    /// Builds the table.
+    ///
+    /// # Errors
+    /// - [`Error::SleepType`]: the sleep type is above 7.
+    /// - [`Error::PciBuses`], [`Error::PciIoWindow`], [`Error::PciMemoryWindow`],
+    ///   [`Error::PciDevice`], [`Error::DuplicatePciRoute`]: the PCI root makes no sense.
+    /// - [`Error::SerialPortNumber`], [`Error::DuplicateSerialPort`], [`Error::IoPorts`],
+    ///   [`Error::IsaIrq`]: a serial port makes no sense.
+    /// - [`Error::AmlLength`]: so many windows that AML can't say it.
+    pub fn build(&self) -> Result<Sdt, Error> {
+        let mut table = Terms::default();
+        if let Some(sleep_type) = self.s5_sleep_type {
+            append_s5(&mut table, sleep_type)?;
+        }
+        let mut system_bus = Terms::default();
+        append_processors(&mut system_bus, self.processors)?;
+        match &self.pci_root {
+            Some(root) => {
+                let mut terms = Terms::default();
+                root.append_objects(&mut terms)?;
+                self.append_isa(&mut terms)?;
+                system_bus.device(*b"PCI0", &terms)?;
+            }
+            None => self.append_isa(&mut system_bus)?,
+        }
+        table.system_bus(&system_bus)?;
+        Ok(Sdt::new(Signature::DSDT, REVISION, table.into_bytes()))
+    }
+
+    fn append_isa(&self, scope: &mut Terms) -> Result<(), Error> {
+        let mut seen = [false; 256];
+        for port in &self.serial_ports {
+            let number = port.number;
+            if core::mem::replace(&mut seen[usize::from(number)], true) {
+                return Err(Error::DuplicateSerialPort { number });
+            }
+            port.append(scope)?;
+        }
+        if self.rtc {
+            append_rtc(scope)?;
+        }
+        if self.keyboard {
+            append_keyboard(scope)?;
+        }
+        Ok(())
+    }
+}
+
+/// Appends `\_S5`: the sleep types for PM1a and PM1b, and two reserved elements.
+///
+/// # Source
+/// ACPI 6.5, "\_Sx (System States)".
+fn append_s5(table: &mut Terms, sleep_type: u8) -> Result<(), Error> {
+    if sleep_type > 7 {
+        return Err(Error::SleepType { sleep_type });
+    }
+    table.package(*b"_S5_", &[&sleep_type, &sleep_type, &0_u8, &0_u8])
+}
+
+/// Appends a processor device for each, with the UID that ties it to the MADT.
+///
+/// # Source
+/// ACPI 6.5, "Declaring Processors".
+fn append_processors(scope: &mut Terms, processors: &Processors) -> Result<(), Error> {
+    // There may be thousands: encode once what all have in common.
+    let mut terms = Terms::default();
+    terms.name(*b"_HID", &"ACPI0007")?;
+    let common = terms.len();
+    for (index, processor) in processors.as_slice().iter().enumerate() {
+        terms.truncate(common);
+        terms.name(*b"_UID", &processor.uid)?;
+        scope.device(processor_name(index), &terms)?;
+    }
+    Ok(())
+}
+
+/// Names the processors `C000` to `CFFF`.
+fn processor_name(index: usize) -> [u8; 4] {
+    let digit = |shift: u32| b"0123456789ABCDEF"[index >> shift & 0xF];
+    [b'C', digit(8), digit(4), digit(0)]
+}

@@ -1,0 +1,129 @@
+//! The tables, read by ACPICA's own tools.
+//!
+//! `HVKIT_IASL` and `HVKIT_ACPIEXEC` name the two programs.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use acpi_builder::{Processors, TableEntry, TableSet};
+use common::full_pc;
+use guest_state::Gpa;
+
+/// An empty folder of this test's own.
+fn folder(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+/// Runs the program that `variable` names and returns what it prints, which must not be a warning.
+fn run(variable: &str, arguments: &[&str], folder: &Path) -> String {
+    let program = std::env::var(variable).unwrap_or_else(|_| panic!("{variable} is not set"));
+    let output = Command::new(program).args(arguments).current_dir(folder).output().unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8_lossy(&text).into_owned();
+    assert!(output.status.success(), "{text}");
+    let counts = text.replace("0 Errors", "").replace("0 Warnings", "");
+    for word in ["Warning", "Error", "Exception", "unknown"] {
+        assert!(!counts.contains(word), "{text}");
+    }
+    text
+}
+
+/// Each table with its name in lower case, as it lies at some address. The RSDP is not for iasl.
+fn files(set: &TableSet) -> Vec<(String, Vec<u8>)> {
+    let placed = set.at(Gpa::new(0xE_1000)).unwrap();
+    let file = |entry: &TableEntry| {
+        let table = &placed.tables[entry.offset as usize..][..entry.size_bytes as usize];
+        (entry.signature.to_string().to_lowercase(), table.to_vec())
+    };
+    set.entries().iter().map(file).collect()
+}
+
+/// Clears what the compiler puts its own name into, and the checksum, which differs with it.
+fn without_creator(name: &str, mut table: Vec<u8>) -> Vec<u8> {
+    if name != "facs" {
+        table[9] = 0;
+        table[28..36].fill(0);
+    }
+    table
+}
+
+#[test]
+fn each_table_is_disassembled_and_compiled_to_the_same_bytes() {
+    for count in [1, 4, 300] {
+        let folder = folder(&format!("iasl-{count}"));
+        for (name, table) in files(&full_pc(&Processors::sequential(count).unwrap())) {
+            std::fs::write(folder.join(format!("{name}.dat")), &table).unwrap();
+            run("HVKIT_IASL", &["-d", &format!("{name}.dat")], &folder);
+            let source = format!("{name}.dsl");
+            run("HVKIT_IASL", &["-we", "-oa", &source], &folder);
+            let compiled = std::fs::read(folder.join(format!("{name}.aml"))).unwrap();
+            assert_eq!(without_creator(&name, compiled), without_creator(&name, table), "{name}");
+        }
+    }
+}
+
+/// Gives the interpreter the full PC's DSDT and a command.
+fn interpret(test: &str, command: &str) -> String {
+    let folder = folder(test);
+    let set = full_pc(&Processors::sequential(300).unwrap());
+    let files = files(&set);
+    let (_, dsdt) = files.iter().find(|(name, _)| name == "dsdt").unwrap();
+    std::fs::write(folder.join("dsdt.aml"), dsdt).unwrap();
+    run("HVKIT_ACPIEXEC", &["-b", command, "dsdt.aml"], &folder)
+}
+
+#[test]
+fn the_interpreter_finds_the_sleep_type() {
+    let text = interpret("acpiexec-s5", "evaluate \\_S5");
+    assert!(text.contains("Contains 4 Elements"), "{text}");
+    let fives = text.matches("[Integer] = 0000000000000005").count();
+    let zeros = text.matches("[Integer] = 0000000000000000").count();
+    assert_eq!((fives, zeros), (2, 2), "{text}");
+}
+
+#[test]
+fn the_interpreter_finds_a_processor_by_its_uid() {
+    let text = interpret("acpiexec-uid", "evaluate \\_SB.C12B._UID");
+    assert!(text.contains("[Integer] = 000000000000012B"), "{text}");
+}
+
+/// What follows `label :` on each line that has it.
+fn values(text: &str, label: &str) -> Vec<u64> {
+    text.lines()
+        .filter_map(|line| line.split_once(':'))
+        .filter(|(before, _)| before.trim() == label)
+        .map(|(_, after)| u64::from_str_radix(after.trim(), 16).unwrap())
+        .collect()
+}
+
+#[test]
+fn the_interpreter_decodes_the_bridge_as_described() {
+    let text = interpret("acpiexec-pci", "resources \\_SB.PCI0");
+    // Buses, configuration ports, two I/O windows, memory below and above 4 GiB.
+    let minima = [0, 0xCF8, 0, 0xD00, 0xE000_0000, 0x1_0000_0000];
+    let maxima = [0xFF, 0xCF8, 0xCF7, 0xFFFF, 0xFEBF_FFFF, 0x7F_FFFF_FFFF];
+    let lengths = [0x100, 8, 0xCF8, 0xF300, 0x1EC0_0000, 0x7F_0000_0000];
+    assert_eq!(values(&text, "Address Minimum"), minima, "{text}");
+    assert_eq!(values(&text, "Address Maximum"), maxima, "{text}");
+    assert_eq!(values(&text, "Address Length"), lengths, "{text}");
+    assert_eq!(text.matches("ResourceProducer").count(), 5, "{text}");
+    // Pins A and D of 32 devices.
+    let addresses: Vec<u64> = (0..64).map(|i| (i / 2) << 16 | 0xFFFF).collect();
+    assert_eq!(values(&text, "Address"), addresses, "{text}");
+    let gsis: Vec<u64> = (0..64).map(|i| 16 + i / 2 % 8).collect();
+    assert_eq!(values(&text, "Source Index"), gsis, "{text}");
+}
+
+#[test]
+fn the_interpreter_decodes_the_serial_port_as_described() {
+    let text = interpret("acpiexec-com", "resources \\_SB.PCI0.COM2");
+    assert_eq!(values(&text, "Address Minimum"), [0x2F8], "{text}");
+    assert_eq!(values(&text, "Address Length"), [8], "{text}");
+    assert_eq!(values(&text, "Interrupt List"), [3], "{text}");
+}
