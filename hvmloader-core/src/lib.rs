@@ -3,5 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod bios;
+mod cmos;
 
 pub use bios::{Bios, Error};
+pub use cmos::cmos_registers;

@@ -1,3 +1,21 @@
 #![doc = include_str!("../README.md")]
 #![no_std]
 #![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod backend;
+mod devices;
+mod error;
+mod firmware;
+mod pci;
+mod platform;
+mod ports;
+mod tables;
+
+pub use backend::{Backend, Backing, Request};
+pub use devices::Devices;
+pub use error::Error;
+pub use platform::{Machine, Platform, Start};
+
+pub use chipset::{ExitStatus, InterruptMessage, IoApic, Nanos, Reset};

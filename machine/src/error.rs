@@ -1,0 +1,22 @@
+//! Why a platform can't be built.
+
+/// Why a platform can't be built.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The memory can't be laid out, or the plan contradicts itself.
+    #[error(transparent)]
+    Plan(#[from] boot_plan::Error),
+    /// The kernel can't be started.
+    #[error(transparent)]
+    Kernel(#[from] elf_boot::Error),
+    /// The firmware can't be placed.
+    #[error(transparent)]
+    Firmware(#[from] hvmloader_core::Error),
+    /// The ACPI tables can't be built.
+    #[error("can't build the ACPI tables")]
+    Tables(#[from] acpi_builder::Error),
+    /// The firmware configuration can't be built.
+    #[error("can't build the firmware configuration")]
+    FwCfg(#[from] fw_cfg::Error),
+}

@@ -1,0 +1,76 @@
+//! What firmware finds in its configuration device.
+
+use acpi_builder::{Blob, TableSet};
+use alloc::vec::Vec;
+use boot_plan::MemoryMap;
+use fw_cfg::{
+    Allocation, ChecksumField, FileName, FwCfg, Key, LoaderFile, PointerField, Script, Zone,
+};
+use guest_state::MemoryKind;
+
+use crate::Error;
+
+const RSDP_FILE: &str = "etc/acpi/rsdp";
+const TABLES_FILE: &str = "etc/acpi/tables";
+const SCRIPT_FILE: &str = "etc/table-loader";
+/// SeaBIOS offers every file of this folder as a floppy drive.
+const FLOPPY_FILE: &str = "floppyimg/hvkit.img";
+
+/// Fills the configuration device: CPUs, memory map, ACPI tables and the script that places them.
+pub(crate) fn build_fw_cfg(
+    memory: &MemoryMap,
+    cpus: u32,
+    tables: &TableSet,
+    floppy: Option<Vec<u8>>,
+) -> Result<FwCfg<'static>, Error> {
+    let cpus = u16::try_from(cpus).unwrap_or(u16::MAX);
+    // RAM alone: what lies below 1 MiB the firmware knows better.
+    let ram = memory.e820().filter(|entry| entry.kind.get() == MemoryKind::RAM.0);
+    let script = Script::placing(&[
+        loader_file(RSDP_FILE, tables.rsdp(), Zone::F_SEGMENT, TableSet::RSDP_ALIGNMENT)?,
+        loader_file(TABLES_FILE, tables.tables(), Zone::HIGH, TableSet::ALIGNMENT)?,
+    ]);
+    let mut builder = FwCfg::builder()
+        .number_u16(Key::NB_CPUS, cpus)?
+        .number_u16(Key::MAX_CPUS, cpus)?
+        .e820(ram)?
+        .file(RSDP_FILE, tables.rsdp().bytes().to_vec())?
+        .file(TABLES_FILE, tables.tables().bytes().to_vec())?
+        .file(SCRIPT_FILE, script.encode())?;
+    if let Some(floppy) = floppy {
+        builder = builder.file(FLOPPY_FILE, floppy)?;
+    }
+    Ok(builder.build())
+}
+
+/// Says of a blob what the loader script must: both blobs' pointers lead into the tables.
+fn loader_file(
+    name: &str,
+    blob: &Blob,
+    zone: Zone,
+    alignment: u64,
+) -> Result<LoaderFile, fw_cfg::Error> {
+    let target = FileName::new(TABLES_FILE)?;
+    let pointers = blob.pointers().iter().map(|pointer| PointerField {
+        offset: pointer.offset,
+        width: match pointer.width {
+            acpi_builder::PointerWidth::Bytes4 => fw_cfg::PointerWidth::Bytes4,
+            acpi_builder::PointerWidth::Bytes8 => fw_cfg::PointerWidth::Bytes8,
+        },
+        target,
+    });
+    let checksums = blob.checksums().iter().map(|checksum| ChecksumField {
+        offset: checksum.offset,
+        start: checksum.start,
+        size_bytes: checksum.size_bytes,
+    });
+    Ok(LoaderFile {
+        allocation: Allocation {
+            file: FileName::new(name)?,
+            alignment: u32::try_from(alignment).unwrap_or(u32::MAX),
+            zone,
+        },
+        pointers: pointers.collect(),
+        checksums: checksums.collect(),
+    })
+}

@@ -1,0 +1,124 @@
+//! One description of a machine, and all that follows from it.
+
+use alloc::vec::Vec;
+
+use acpi_builder::TableSet;
+use boot_plan::{BootPlan, Layout, MemoryMap, Placement, Request};
+use elf_boot::{Boot, Protocol, plan_boot};
+use guest_state::{Gpa, MemoryKind, VcpuState};
+use hvmloader_core::{Bios, cmos_registers};
+
+use crate::tables::build_tables;
+use crate::{Devices, Error, firmware};
+
+/// Where the RSDP stands for guests that are started directly: the first place that a scan finds.
+const RSDP: Gpa = Gpa::new(0xF_0000);
+
+/// A machine, described once.
+#[derive(Clone, Debug)]
+pub struct Platform<'a> {
+    /// RAM in bytes, as for [`MemoryMap::pc`].
+    pub memory_bytes: u64,
+    /// Virtual CPUs.
+    pub cpus: u32,
+    /// CPUID leaf 1, EAX, as the guest will read it: a reset leaves it in EDX.
+    pub cpu_signature: u32,
+    /// What the clock shows at power-on, in seconds since the Unix epoch.
+    pub epoch_seconds: u64,
+    /// What the guest starts with.
+    pub start: Start<'a>,
+}
+
+/// What a guest starts with.
+#[derive(Clone, Debug)]
+pub enum Start<'a> {
+    /// A kernel, at its own entry point.
+    Kernel {
+        /// The kernel and what comes with it. The RSDP is filled in.
+        boot: Boot<'a>,
+        /// How to start it; `None` for the best way.
+        protocol: Option<Protocol>,
+    },
+    /// Firmware, at the reset vector.
+    Firmware {
+        /// The image.
+        image: &'a [u8],
+        /// A floppy that the firmware finds in its configuration and may boot.
+        floppy: Option<Vec<u8>>,
+    },
+}
+
+/// A machine that is ready to run.
+#[derive(Clone, Debug)]
+pub struct Machine<'a> {
+    /// What the guest finds at its first instruction.
+    pub plan: BootPlan<'a>,
+    /// The devices.
+    pub devices: Devices<'a>,
+    /// Whether parts of the first MiB can change between ROM and RAM, as [`Backend::remap`] says.
+    /// If so they begin as ROM, else as RAM.
+    ///
+    /// [`Backend::remap`]: crate::Backend::remap
+    pub has_shadow: bool,
+}
+
+impl<'a> Platform<'a> {
+    /// Builds memory map, tables, devices and boot plan, and checks that they fit together.
+    ///
+    /// # Errors
+    /// What is wrong with the memory size, the kernel, the firmware or the number of CPUs.
+    pub fn build(self) -> Result<Machine<'a>, Error> {
+        let tables = build_tables(self.cpus)?;
+        let memory = MemoryMap::pc(self.memory_bytes)?;
+        let cmos = cmos_registers(&memory, self.cpus);
+        let signature = self.cpu_signature;
+        let mut machine = match self.start {
+            Start::Kernel { boot, protocol } => Machine {
+                plan: plan_kernel(boot, protocol, memory, &tables)?,
+                devices: Devices::new(self.epoch_seconds, None),
+                has_shadow: false,
+            },
+            Start::Firmware { image, floppy } => {
+                let bios = Bios::new(image)?;
+                let fw_cfg = firmware::build_fw_cfg(&memory, self.cpus, &tables, floppy)?;
+                let mut plan = BootPlan::new(memory);
+                plan.placements.extend(bios.placements());
+                plan.vcpus.push(bios.reset_state(signature));
+                let devices = Devices::new(self.epoch_seconds, Some(fw_cfg));
+                Machine { plan, devices, has_shadow: true }
+            }
+        };
+        let others = self.cpus.saturating_sub(1);
+        let other = VcpuState::reset_application_processor(signature);
+        machine.plan.vcpus.extend((0..others).map(|_| other));
+        machine.plan.check()?;
+        for (index, value) in cmos {
+            machine.devices.rtc().set_cmos(index, value);
+        }
+        Ok(machine)
+    }
+}
+
+/// Plans the direct start of a kernel, with the tables in memory.
+fn plan_kernel<'a>(
+    boot: Boot<'a>,
+    protocol: Option<Protocol>,
+    mut memory: MemoryMap,
+    tables: &TableSet,
+) -> Result<BootPlan<'a>, Error> {
+    let mut layout = Layout::new(&memory);
+    let size_bytes = (tables.tables().bytes().len() as u64).next_multiple_of(0x1000);
+    let room = layout.place("acpi tables", Request::pages(size_bytes).highest())?;
+    // The FACS among them must survive sleep, so all of them are NVS.
+
+    memory.set(room, MemoryKind::NVS)?;
+    let placed = tables.at(room.start())?;
+
+    let start = plan_boot(&boot.rsdp(RSDP), protocol, &memory, &mut layout)?;
+    let mut plan = BootPlan::new(memory);
+    plan.placements = start.placements;
+    plan.placements.push(Placement::bytes("acpi root pointer", RSDP, placed.rsdp));
+    plan.placements.push(Placement::bytes("acpi tables", room.start(), placed.tables));
+    plan.vcpus.push(start.vcpu);
+    Ok(plan)
+}
