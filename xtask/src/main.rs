@@ -1,1 +1,156 @@
-fn main() {}
+//! Checks and rigs of the project.
+//!
+//! `cargo xtask help` says what there is.
+
+mod apt;
+mod checks;
+mod cpio;
+mod initrd;
+mod judge;
+mod kernel;
+mod nested;
+mod paths;
+mod process;
+mod report;
+mod repository;
+mod rigs;
+mod toolbox;
+mod tools;
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::PathBuf;
+use std::process::{ExitCode, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use lexopt::prelude::*;
+
+const HELP: &str = "\
+Checks and rigs of the project: cargo xtask COMMAND
+
+  test [--full] [RIG...]          run every check that this machine can run, or those named
+  nested [OPTIONS] -- [ARGS]      run kvm-vmm inside a Linux with KVM inside QEMU
+      --rig amd                   whose virtualization (amd)
+      --timeout SECONDS           status 124 after this time (300)
+      --program FILE              run this static program instead of kvm-vmm
+  initrd --out FILE               write the initrd of a Linux guest that says it is there
+  toolbox [--print] [TOOL...]     bring the tools that rigs need, or list those that are there
+
+What they make and fetch is under target/. Nothing is installed.
+";
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args_os().skip(1).peekable();
+    if arguments.next_if(|first| first == process::LEASH).is_some() {
+        eprintln!("xtask: {:#}", process::become_program(arguments));
+        return ExitCode::from(127);
+    }
+    match process::end_children_on_signals().and_then(|()| command()) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn command() -> Result<ExitCode> {
+    let mut parser = lexopt::Parser::from_env();
+    match parser.next()? {
+        Some(Value(name)) if name == "test" => test(parser),
+        Some(Value(name)) if name == "nested" => nested(parser),
+        Some(Value(name)) if name == "initrd" => initrd(parser),
+        Some(Value(name)) if name == "toolbox" => toolbox(parser),
+        None | Some(Long("help") | Short('h')) => help(),
+        Some(Value(name)) if name == "help" => help(),
+        Some(other) => Err(other.unexpected().into()),
+    }
+}
+
+fn help() -> Result<ExitCode> {
+    print!("{HELP}");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn test(mut parser: lexopt::Parser) -> Result<ExitCode> {
+    let mut full = false;
+    let mut names = Vec::new();
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("full") => full = true,
+            Value(name) => names.push(name.string()?),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    let all_is_well = report::test(&names, full)?;
+    Ok(if all_is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn nested(mut parser: lexopt::Parser) -> Result<ExitCode> {
+    let mut limit = Duration::from_secs(300);
+    let mut program = None;
+    let mut arguments: Vec<OsString> = Vec::new();
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("rig") => {
+                let rig = parser.value()?;
+                ensure!(rig == "amd", "there is no rig {rig:?}; there is amd");
+            }
+            Long("timeout") => limit = Duration::from_secs(parser.value()?.parse()?),
+            Long("program") => program = Some(PathBuf::from(parser.value()?)),
+            Value(first) => {
+                arguments.push(first);
+                arguments.extend(parser.raw_args()?);
+            }
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    let program = match program {
+        Some(program) => program,
+        None => {
+            eprintln!("nested-amd: building kvm-vmm as a static program");
+            nested::build_vmm(Stdio::inherit())?
+        }
+    };
+    eprintln!("nested-amd: booting Linux with KVM in QEMU, which takes some seconds");
+    let outcome = nested::amd(&nested::Run {
+        program: &program,
+        arguments: &arguments,
+        limit,
+        live: true,
+        log: &paths::target().join("nested/l1.log"),
+    })?;
+    if outcome.status == process::TIMED_OUT {
+        eprintln!("nested-amd: stopped after {} s", limit.as_secs());
+    }
+    Ok(ExitCode::from(u8::try_from(outcome.status).context("not an exit status")?))
+}
+
+fn initrd(mut parser: lexopt::Parser) -> Result<ExitCode> {
+    let mut out = None;
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("out") => out = Some(PathBuf::from(parser.value()?)),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    let Some(out) = out else { bail!("initrd: --out FILE is missing") };
+    let toolbox = toolbox::Toolbox::ensure(&initrd::TOOLS)?;
+    fs::write(&out, initrd::guest(&toolbox)?).with_context(|| out.display().to_string())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn toolbox(mut parser: lexopt::Parser) -> Result<ExitCode> {
+    let mut fetch = true;
+    let mut names = Vec::new();
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("print") => fetch = false,
+            Value(name) => names.push(name.string()?),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    toolbox::list(&names, fetch)?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,204 @@
+//! How each kind of [`Check`] is run.
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use crate::judge::{Fault, NONCE_OPTION, judge, new_nonce};
+use crate::rigs::{Boot, Check, Host, Need, Rig};
+use crate::toolbox::Toolbox;
+use crate::tools::{BUSYBOX, QEMU};
+use crate::{initrd, nested, paths, process, repository};
+
+/// How long cargo may build and test.
+const CARGO_LIMIT: Duration = Duration::from_secs(30 * 60);
+
+/// How long a guest may run, with the machine around it.
+const GUEST_LIMIT: Duration = Duration::from_secs(300);
+
+/// The guest's log on the console, and an end instead of a wait if it crashes.
+const LINUX_OPTIONS: &str = "console=ttyS0 panic=-1 reboot=t";
+
+/// `Scope (\_SB.NOPE) {}`: a scope that doesn't exist.
+const BROKEN_AML: &[u8] = b"\x10\x0b\\._SB_NOPE";
+
+/// How a rig ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// As it should.
+    Passed,
+    /// Not as it should, for this reason.
+    Failed(String),
+    /// It could not run, for this reason.
+    Skipped(String),
+}
+
+/// Where a rig's output goes.
+pub(crate) fn log_path(rig: &Rig) -> PathBuf {
+    rigs_folder().join(format!("{}.log", rig.name))
+}
+
+fn rigs_folder() -> PathBuf {
+    paths::target().join("rigs")
+}
+
+/// Runs one rig.
+pub(crate) fn run(rig: &Rig) -> Verdict {
+    if let Some(why) = rig.needs.iter().find_map(lack) {
+        return Verdict::Skipped(why);
+    }
+    let run = || {
+        let mut log = Log::create(log_path(rig))?;
+        match &rig.check {
+            Check::Cargo(arguments) => {
+                let mut cargo = process::cargo();
+                cargo.env("CARGO_TERM_COLOR", "never").env("TERM", "dumb");
+                let status = log.run(cargo.args(*arguments), CARGO_LIMIT)?;
+                Ok(match status {
+                    Some(status) if status.success() => Verdict::Passed,
+                    Some(status) => Verdict::Failed(status.to_string()),
+                    None => Verdict::Failed(format!("no end after {} s", CARGO_LIMIT.as_secs())),
+                })
+            }
+            Check::Repository => {
+                let complaints = repository::complaints(paths::workspace())?;
+                for complaint in &complaints {
+                    writeln!(log.file, "{complaint}")?;
+                }
+                Ok(match complaints.len() {
+                    0 => Verdict::Passed,
+                    count => Verdict::Failed(format!("{count} complaints")),
+                })
+            }
+            Check::Boot(boot) => boot_guest(boot, &mut log),
+        }
+    };
+    run().unwrap_or_else(|error: anyhow::Error| Verdict::Failed(format!("{error:#}")))
+}
+
+/// Why a need is not met.
+fn lack(need: &Need) -> Option<String> {
+    match need {
+        Need::Kvm => {
+            let kvm = OpenOptions::new().read(true).write(true).open("/dev/kvm");
+            kvm.is_err().then(|| "no usable /dev/kvm".to_owned())
+        }
+        Need::Tool(tool) => Toolbox::ensure(&[tool]).err().map(|error| format!("{error:#}")),
+    }
+}
+
+/// A rig's log file.
+struct Log {
+    path: PathBuf,
+    file: File,
+}
+
+impl Log {
+    fn create(path: PathBuf) -> Result<Self> {
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        let file = File::create(&path).with_context(|| path.display().to_string())?;
+        Ok(Self { path, file })
+    }
+
+    fn stdio(&self) -> Result<Stdio> {
+        Ok(self.file.try_clone()?.into())
+    }
+
+    /// Runs a command with all its output in the log.
+    fn run(&self, command: &mut Command, limit: Duration) -> Result<Option<ExitStatus>> {
+        process::run(command.stdout(self.stdio()?).stderr(self.stdio()?), limit)
+    }
+
+    /// Runs a command that prints a guest's console, and returns its status and the console.
+    fn run_guest(&mut self, command: &mut Command) -> Result<(i32, Vec<u8>)> {
+        let path = self.path.with_extension("console");
+        command.stdout(File::create(&path)?).stderr(self.stdio()?);
+        let status = match process::run(command, GUEST_LIMIT)? {
+            Some(status) => status.code().context("the host was killed by a signal")?,
+            None => process::TIMED_OUT,
+        };
+        let console = fs::read(&path)?;
+        self.file.write_all(&console)?;
+        Ok((status, console))
+    }
+}
+
+/// Boots a guest with a new nonce, and judges what came of it.
+fn boot_guest(boot: &Boot, log: &mut Log) -> Result<Verdict> {
+    let nonce = new_nonce();
+    let (status, console) = match boot.host {
+        Host::Kvm => {
+            let mut cargo = process::cargo();
+            cargo.args(["run", "--release", "--example", "kvm-vmm", "--"]);
+            log.run_guest(cargo.args(vmm_arguments(boot, &nonce)?))?
+        }
+        Host::NestedAmd => {
+            let outcome = nested::amd(&nested::Run {
+                program: &nested::build_vmm(log.stdio()?)?,
+                arguments: &vmm_arguments(boot, &nonce)?,
+                limit: GUEST_LIMIT,
+                live: false,
+                log: &log.path.with_extension("l1.log"),
+            })?;
+            log.file.write_all(&outcome.stderr)?;
+            log.file.write_all(&outcome.stdout)?;
+            (outcome.status, outcome.stdout)
+        }
+        Host::Qemu => log.run_guest(&mut qemu(boot, &nonce)?)?,
+    };
+    let faults = judge(status, &console, &nonce);
+    let complains = faults.iter().any(|fault| matches!(fault, Fault::Forbidden(_)));
+    Ok(match (boot.broken_table, faults.as_slice()) {
+        (false, []) => Verdict::Passed,
+        (true, [Fault::Forbidden(_)]) => Verdict::Passed,
+        (true, _) if !complains => Verdict::Failed("the broken table went unnoticed".to_owned()),
+        _ => Verdict::Failed(faults.iter().map(Fault::to_string).collect::<Vec<_>>().join("; ")),
+    })
+}
+
+/// The arguments that make kvm-vmm boot the guest.
+fn vmm_arguments(boot: &Boot, nonce: &str) -> Result<Vec<OsString>> {
+    let mut arguments: Vec<OsString> = Vec::new();
+    let mut command_line = format!("{NONCE_OPTION}{nonce}");
+    if let Some((kernel, initrd)) = kernel_files(boot)? {
+        command_line = format!("{LINUX_OPTIONS} {command_line}");
+        arguments.extend(["--kernel".into(), kernel.into(), "--initrd".into(), initrd.into()]);
+    }
+    arguments.extend(["--cmdline".into(), command_line.into()]);
+    arguments.extend(boot.options.iter().map(OsString::from));
+    Ok(arguments)
+}
+
+/// QEMU with the guest on a platform of its own.
+fn qemu(boot: &Boot, nonce: &str) -> Result<Command> {
+    let mut qemu = Toolbox::ensure(&[&QEMU])?.command("qemu-system-x86_64");
+    qemu.args(["-machine", "q35,accel=tcg", "-m", "512", "-nodefaults", "-display", "none"])
+        .args(["-no-reboot", "-serial", "stdio"])
+        .args(["-append", &format!("{LINUX_OPTIONS} {NONCE_OPTION}{nonce}")])
+        .args(boot.options);
+    if let Some((kernel, initrd)) = kernel_files(boot)? {
+        qemu.arg("-kernel").arg(kernel).arg("-initrd").arg(initrd);
+    }
+    if boot.broken_table {
+        let file = rigs_folder().join("broken.aml");
+        fs::write(&file, BROKEN_AML)?;
+        qemu.arg("-acpitable").arg(format!("sig=SSDT,rev=2,data={}", file.display()));
+    }
+    Ok(qemu)
+}
+
+/// The kernel of a guest, and its user space.
+fn kernel_files(boot: &Boot) -> Result<Option<(PathBuf, PathBuf)>> {
+    let Some((tool, file)) = boot.kernel else { return Ok(None) };
+    let toolbox = Toolbox::ensure(&[tool, &BUSYBOX])?;
+    let initrd = rigs_folder().join("initrd.cpio");
+    fs::write(&initrd, initrd::guest(&toolbox)?)?;
+    Ok(Some((toolbox.path(tool, file), initrd)))
+}
