@@ -206,8 +206,8 @@ fn the_initrd_stays_out_of_what_the_kernel_unpacks_to() {
     let kernel = BzFile::new().u32(0x260, 33 << 20).build();
     let initrd = vec![1; 15 << 20];
     let boot = Boot::new(Image::new(&kernel));
-    let start = start(&boot.initrd(Image::new(&initrd))).unwrap();
-    assert_eq!(placed(&start, "initrd").gpa, Gpa::new(49 << 20));
+    let started = start(&boot.initrd(Image::new(&initrd))).unwrap();
+    assert_eq!(placed(&started, "initrd").gpa, Gpa::new(49 << 20));
     let initrd = vec![1; (15 << 20) + 1];
     let error = start(&boot.initrd(Image::new(&initrd))).unwrap_err();
     assert_eq!(
