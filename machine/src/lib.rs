@@ -18,4 +18,6 @@ pub use devices::Devices;
 pub use error::Error;
 pub use platform::{Machine, Platform, Start};
 
-pub use chipset::{ExitStatus, InterruptMessage, IoApic, Nanos, Reset};
+pub use chipset::{
+    ExitStatus, InterruptMessage, IoApic, Nanos, RedirectionEntry, Reset, TriggerMode,
+};

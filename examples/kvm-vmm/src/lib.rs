@@ -1,0 +1,25 @@
+#![doc = include_str!("../README.md")]
+#![deny(unsafe_code)]
+
+mod board;
+mod console;
+mod cpu;
+mod cpuid;
+mod crash;
+mod dry_run;
+mod events;
+mod failure;
+mod files;
+mod guest;
+mod live;
+mod options;
+mod power;
+mod program;
+mod registers;
+mod stats;
+mod sys;
+
+pub use program::main;
+
+#[cfg(all(test, feature = "kvm-rig"))]
+mod reset_state;

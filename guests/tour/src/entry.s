@@ -138,7 +138,7 @@ start64:
 
     # To CPL 3 with IOPL 3 and interrupts off.
     push SELECTOR_USER_DATA
-    lea rax, [rip + user_stack_top]
+    lea rax, [rip + user_stack_top - 8] # as after a call, which the ABI wants
     push rax
     push 0x3002
     push SELECTOR_USER_CODE
@@ -159,7 +159,7 @@ exception:
     mov qword ptr [rip + fault + 24], rax
     lea rsp, [rip + kernel_stack_top]
     push SELECTOR_USER_DATA
-    lea rax, [rip + user_stack_top]
+    lea rax, [rip + user_stack_top - 8] # as after a call, which the ABI wants
     push rax
     push 0x3002
     push SELECTOR_USER_CODE
@@ -258,7 +258,7 @@ gdt:
     .quad 0x00cff3000000ffff    # 18h: data of CPL 3
     .quad 0x00affb000000ffff    # 20h: 64-bit code of CPL 3
     # 28h: the TSS; the linker script takes its address apart. Below 16 MiB three bytes hold it.
-    .word 0x67
+    .word tss_end - tss - 1
     .word tss_low
     .byte tss_middle
     .byte 0x89
@@ -294,7 +294,12 @@ tss:
     .long 0
     .quad kernel_stack_top
     .fill 90, 1, 0
-    .word 104                   # no I/O bitmap: IOPL alone decides
+    .word io_bitmap - tss
+# All ports are CPL 3's, whatever becomes of IOPL: an emulator may drop it in IRETQ.
+io_bitmap:
+    .fill 8192, 1, 0
+    .byte 0xff
+tss_end:
 
 # The first 4 GiB, mapped one to one with pages of 2 MiB that CPL 3 may use.
 .balign 4096

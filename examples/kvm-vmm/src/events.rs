@@ -1,0 +1,135 @@
+//! What happens outside of the guest: signals, keys, time.
+
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::BorrowedFd;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+
+use crate::failure::{Failure, Outcome};
+use crate::live::Live;
+
+/// How long to leave a CPU alone that has the devices, or a guest that reads no input.
+const PATIENCE: Duration = Duration::from_millis(2);
+
+/// Signals that end the program, in an orderly way.
+#[derive(Debug)]
+pub(crate) struct Signals {
+    number: Arc<AtomicUsize>,
+    wake: UnixStream,
+}
+
+impl Signals {
+    /// Starts to catch them.
+    pub(crate) fn catch() -> Result<Self, Failure> {
+        let number = Arc::new(AtomicUsize::new(0));
+        let (wake, theirs) = UnixStream::pair().map_err(Failure::host("make a socket pair"))?;
+        for (signal, value) in [(SIGHUP, 1), (SIGINT, 2), (SIGQUIT, 3), (SIGTERM, 15)] {
+            let caught = || -> io::Result<()> {
+                // In this order: whoever is woken finds the number.
+                signal_hook::flag::register_usize(signal, Arc::clone(&number), value)?;
+                signal_hook::low_level::pipe::register(signal, theirs.try_clone()?)?;
+                Ok(())
+            };
+            caught().map_err(Failure::host("catch signals"))?;
+        }
+        Ok(Self { number, wake })
+    }
+
+    fn received(&self) -> Option<u8> {
+        u8::try_from(self.number.load(Ordering::Acquire)).ok().filter(|number| *number != 0)
+    }
+}
+
+/// What comes in from outside while the guest runs.
+#[derive(Debug)]
+pub(crate) struct Events {
+    signals: Signals,
+    /// When the guest's time is up.
+    end: Option<Instant>,
+    /// Whether standard input is the guest's console, and has not ended.
+    has_input: bool,
+}
+
+impl Events {
+    pub(crate) const fn new(signals: Signals, end: Option<Instant>, has_input: bool) -> Self {
+        Self { signals, end, has_input }
+    }
+
+    /// Serves what comes in until the CPUs stop by themselves, or have to: then it returns why.
+    pub(crate) fn serve(&mut self, live: &Live<'_>) -> Option<Outcome> {
+        let stdin = rustix::stdio::stdin();
+        let mut pause = None;
+        loop {
+            if let Some(number) = self.signals.received() {
+                return Some(Outcome::Signal(number));
+            }
+            if self.end.is_some_and(|end| Instant::now() >= end) {
+                return Some(Outcome::Timeout);
+            }
+            if live.is_stopping() {
+                return None;
+            }
+            let ready = self.wait(live, stdin, pause.take());
+            if ready.timer || ready.input {
+                let Some(mut parts) = live.try_lock() else {
+                    pause = Some(PATIENCE);
+                    continue;
+                };
+                if ready.timer {
+                    // It has fired; how often is of no interest.
+                    let _ = rustix::io::read(&live.timer, &mut [0; 8]);
+                    live.catch_up(&mut parts);
+                }
+                if ready.input {
+                    let room = parts.devices.console_room();
+                    if room == 0 {
+                        pause = Some(PATIENCE);
+                        continue;
+                    }
+                    let mut bytes = vec![0; room.min(256)];
+                    match rustix::io::read(stdin, &mut bytes[..]) {
+                        Ok(length @ 1..) => {
+                            let parts = &mut *parts;
+                            parts.devices.console_input(&bytes[..length], &mut parts.board);
+                            live.settle(parts, None);
+                        }
+                        Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => {}
+                        // The guest hears no more.
+                        Ok(0) | Err(_) => self.has_input = false,
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits until something happens. While it pauses, only what can't wait counts.
+    fn wait(&self, live: &Live<'_>, stdin: BorrowedFd<'_>, pause: Option<Duration>) -> Ready {
+        let mut fds = vec![
+            PollFd::new(&self.signals.wake, PollFlags::IN),
+            PollFd::new(&live.wake, PollFlags::IN),
+        ];
+        if pause.is_none() {
+            fds.push(PollFd::new(&live.timer, PollFlags::IN));
+            if self.has_input {
+                fds.push(PollFd::from_borrowed_fd(stdin, PollFlags::IN));
+            }
+        }
+        let left = self.end.map(|end| end.saturating_duration_since(Instant::now()));
+        let limit = left.into_iter().chain(pause).min();
+        let limit = limit.and_then(|limit| Timespec::try_from(limit).ok());
+        // Whatever goes wrong, the loop looks at everything again.
+        let _ = poll(&mut fds, limit.as_ref());
+        let is_ready = |index: usize| fds.get(index).is_some_and(|fd| !fd.revents().is_empty());
+        Ready { timer: is_ready(2), input: is_ready(3) }
+    }
+}
+
+struct Ready {
+    timer: bool,
+    input: bool,
+}

@@ -1,0 +1,105 @@
+//! What runs: the files that the options name, and the machine that is built from them.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use elf_boot::{Boot, Image};
+use machine::{Machine, Platform, Start};
+
+use crate::failure::Failure;
+use crate::files;
+use crate::options::{Firmware, Options};
+
+/// The word of its command line that the tour prints last.
+const NONCE: &str = "hvkit.nonce=";
+
+/// Everything that was read, for a machine to borrow.
+#[derive(Debug)]
+pub(crate) struct Inputs {
+    start: Started,
+    command_line: String,
+}
+
+#[derive(Debug)]
+enum Started {
+    Tour,
+    Kernel { kernel: Vec<u8>, initrd: Option<Vec<u8>> },
+    Firmware(Vec<u8>),
+}
+
+/// A firmware image is never larger than this: the most that flash below 4 GiB can be.
+const MOST_FIRMWARE_BYTES: u64 = 16 << 20;
+
+impl Inputs {
+    /// Reads the files that `options` name.
+    pub(crate) fn read(options: &Options) -> Result<Self, Failure> {
+        let most = options.memory_bytes;
+        let start = match (&options.kernel, &options.firmware) {
+            (_, Some(Firmware::SeaBios)) => Started::Firmware(firmware(&files::seabios()?)?),
+            (_, Some(Firmware::File(path))) => Started::Firmware(firmware(path)?),
+            (Some(kernel), None) => Started::Kernel {
+                kernel: files::read(kernel, most)?,
+                initrd: options.initrd.as_ref().map(|path| files::read(path, most)).transpose()?,
+            },
+            (None, None) => Started::Tour,
+        };
+        let mut command_line = options.cmdline.clone();
+        let has_nonce = command_line.split_ascii_whitespace().any(|word| word.starts_with(NONCE));
+        if !matches!(start, Started::Kernel { .. }) && !has_nonce {
+            // The tour prints what it was given: a value of this run shows that this run printed it.
+            let nonce = RandomState::new().build_hasher().finish();
+            let space = if command_line.is_empty() { "" } else { " " };
+            command_line = format!("{command_line}{space}{NONCE}{nonce:016x}");
+        }
+        Ok(Self { start, command_line })
+    }
+
+    /// Builds the machine whose CPUs have `cpu_signature` as CPUID leaf 1, EAX.
+    pub(crate) fn machine(
+        &self,
+        options: &Options,
+        cpu_signature: u32,
+    ) -> Result<Machine<'_>, Failure> {
+        let start = match &self.start {
+            Started::Tour => self.kernel(guest_images::TOUR, None, options),
+            Started::Kernel { kernel, initrd } => self.kernel(kernel, initrd.as_deref(), options),
+            Started::Firmware(image) => {
+                let floppy = guest_images::tour_floppy(&self.command_line)
+                    .map_err(|error| Failure::image("tour floppy", &error))?;
+                Start::Firmware { image, floppy: Some(floppy) }
+            }
+        };
+        let epoch_seconds =
+            SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let (memory_bytes, cpus) = (options.memory_bytes, options.cpus);
+        let platform = Platform { memory_bytes, cpus, cpu_signature, epoch_seconds, start };
+        platform.build().map_err(|error| Failure::image(&self.name(options), &error))
+    }
+
+    fn kernel<'a>(
+        &'a self,
+        kernel: &'a [u8],
+        initrd: Option<&'a [u8]>,
+        options: &Options,
+    ) -> Start<'a> {
+        let mut boot =
+            Boot::new(Image::new(kernel)).command_line(self.command_line.as_bytes());
+        boot.initrd = initrd.map(Image::new);
+        Start::Kernel { boot, protocol: options.protocol }
+    }
+
+    /// What an error about the machine is about, as far as it is one file.
+    fn name(&self, options: &Options) -> String {
+        let path = match (&self.start, &options.firmware, &options.kernel) {
+            (Started::Kernel { .. }, _, Some(kernel)) => kernel,
+            (Started::Firmware(_), Some(Firmware::File(firmware)), _) => firmware,
+            _ => return "guest".to_owned(),
+        };
+        path.display().to_string()
+    }
+}
+
+fn firmware(path: &Path) -> Result<Vec<u8>, Failure> {
+    files::read(path, MOST_FIRMWARE_BYTES)
+}

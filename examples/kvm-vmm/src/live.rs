@@ -1,0 +1,189 @@
+//! A machine that runs: devices and board under one lock, and how its threads stop each other.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::{Duration, Instant};
+
+use machine::{Devices, Nanos, Request, Reset};
+use rustix::event::{EventfdFlags, eventfd};
+use rustix::fd::OwnedFd;
+use rustix::time::{
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
+    timerfd_settime,
+};
+
+use crate::board::Board;
+use crate::failure::{Failure, Outcome};
+use crate::sys::Kicks;
+
+/// Why all CPUs stop.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    /// For good.
+    Outcome(Outcome),
+    /// To start again.
+    Reset(Reset),
+    /// The guest can't go on; this says why.
+    Crash(String),
+    /// KVM or the host can't go on.
+    Failed(Failure),
+    /// A thread of ours panicked, and has said so.
+    Panicked,
+}
+
+/// Everything that the threads share.
+#[derive(Debug)]
+pub(crate) struct Live<'m> {
+    parts: Mutex<Parts<'m>>,
+    power_on: Instant,
+    /// Whether the 8259s ask for an interrupt that CPU 0 has not taken yet.
+    external_interrupt: AtomicBool,
+    stopping: AtomicBool,
+    /// Wakes the thread that waits for events.
+    pub(crate) wake: OwnedFd,
+    /// Fires when a device has something to do.
+    pub(crate) timer: OwnedFd,
+    pub(crate) kicks: Kicks,
+}
+
+/// What only one thread may touch at a time.
+#[derive(Debug)]
+pub(crate) struct Parts<'m> {
+    pub(crate) devices: Devices<'m>,
+    pub(crate) board: Board,
+    stop: Option<Stop>,
+    /// What the timer is armed for.
+    armed: Option<Nanos>,
+}
+
+impl<'m> Live<'m> {
+    pub(crate) fn new(devices: Devices<'m>, board: Board) -> io::Result<Self> {
+        let timer = timerfd_create(
+            TimerfdClockId::Monotonic,
+            TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC,
+        )?;
+        let parts = Parts { devices, board, stop: None, armed: None };
+        Ok(Self {
+            parts: Mutex::new(parts),
+            power_on: Instant::now(),
+            external_interrupt: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
+            wake: eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?,
+            timer,
+            kicks: Kicks::default(),
+        })
+    }
+
+    /// Returns the time since power-on.
+    pub(crate) fn now(&self) -> Nanos {
+        let elapsed = self.power_on.elapsed().as_nanos();
+        Nanos::new(u64::try_from(elapsed).unwrap_or(u64::MAX))
+    }
+
+    /// Locks devices and board. A thread that panicked left them in some state of theirs.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Parts<'m>> {
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The same, unless a CPU has them.
+    pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, Parts<'m>>> {
+        match self.parts.try_lock() {
+            Ok(parts) => Some(parts),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+
+    /// Tells whether all CPUs are to leave the guest for good.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    /// Tells whether CPU 0 should look at the 8259s.
+    pub(crate) fn has_external_interrupt(&self) -> bool {
+        self.external_interrupt.load(Ordering::Acquire)
+    }
+
+    /// Stops all CPUs, for the first reason that is given.
+    pub(crate) fn stop(&self, stop: Stop) {
+        self.stop_locked(&mut self.lock(), stop);
+    }
+
+    /// Makes all CPUs stop, without the lock, which one of them may be holding while it waits for
+    /// a reader of its console.
+    pub(crate) fn stop_regardless(&self) {
+        self.stopping.store(true, Ordering::Release);
+        self.kicks.kick_all();
+    }
+
+    fn stop_locked(&self, parts: &mut Parts<'_>, stop: Stop) {
+        parts.stop.get_or_insert(stop);
+        self.stopping.store(true, Ordering::Release);
+        self.kicks.kick_all();
+        // A full counter wakes just as well.
+        let _ = rustix::io::write(&self.wake, &1_u64.to_ne_bytes());
+    }
+
+    /// Takes the reason of the stop, and gets ready for the next start.
+    pub(crate) fn take_stop(&self) -> Option<Stop> {
+        self.stopping.store(false, Ordering::Release);
+        self.external_interrupt.store(false, Ordering::Release);
+        let _ = rustix::io::read(&self.wake, &mut [0; 8]);
+        self.lock().stop.take()
+    }
+
+    /// Sees to what devices left behind: wishes of the guest, the next deadline, the 8259s.
+    ///
+    /// `cpu` is the CPU whose thread this is, if it is one.
+    pub(crate) fn settle(&self, parts: &mut Parts<'_>, cpu: Option<usize>) {
+        if let Some(request) = parts.board.requested.take() {
+            let stop = match request {
+                Request::PowerOff => Stop::Outcome(Outcome::PowerOff),
+                Request::Exit(status) => Stop::Outcome(Outcome::Exit(status.get())),
+                Request::Reset(reset) => Stop::Reset(reset),
+            };
+            self.stop_locked(parts, stop);
+        }
+        if let Some(failure) = parts.board.refused.take() {
+            self.stop_locked(parts, Stop::Failed(failure));
+        }
+        if let Err(error) = self.arm(parts) {
+            self.stop_locked(parts, Stop::Failed(Failure::host("set a timer")(error)));
+        }
+        let asks = parts.devices.external_interrupt();
+        if asks && !self.external_interrupt.swap(true, Ordering::AcqRel) && cpu != Some(0) {
+            self.kicks.kick(0);
+        }
+        if !asks {
+            self.external_interrupt.store(false, Ordering::Release);
+        }
+    }
+
+    /// Arms the timer for the next deadline if that comes before what it is armed for.
+    fn arm(&self, parts: &mut Parts<'_>) -> io::Result<()> {
+        let Some(deadline) = parts.devices.deadline() else { return Ok(()) };
+        if parts.armed.is_some_and(|armed| armed <= deadline) {
+            return Ok(());
+        }
+        let ahead = Duration::from_nanos(deadline.saturating_sub(self.now()).get());
+        let it_value = Timespec {
+            tv_sec: i64::try_from(ahead.as_secs()).unwrap_or(i64::MAX),
+            // No time at all would disarm it.
+            tv_nsec: i64::from(ahead.subsec_nanos()).max(i64::from(ahead.as_secs() == 0)),
+        };
+        let it_interval = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let time = Itimerspec { it_interval, it_value };
+        timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &time)?;
+        parts.armed = Some(deadline);
+        Ok(())
+    }
+
+    /// Lets the devices catch up with time, once the timer has fired.
+    pub(crate) fn catch_up(&self, parts: &mut Parts<'_>) {
+        parts.armed = None;
+        let Parts { devices, board, .. } = parts;
+        devices.advance(self.now(), board);
+        self.settle(parts, None);
+    }
+}

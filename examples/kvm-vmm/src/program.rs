@@ -1,0 +1,249 @@
+//! The program, from its arguments to its exit status.
+
+use std::io::{self, Write};
+use std::process::{ExitCode, exit};
+use std::sync::Arc;
+use std::thread::{self, ScopedJoinHandle};
+use std::time::{Duration, Instant};
+
+use boot_plan::BootPlan;
+use machine::{Machine, Reset};
+
+use crate::board::Board;
+use crate::console::{Output, RawTerminal, restore_terminal};
+use crate::events::{Events, Signals};
+use crate::failure::{Failure, Outcome};
+use crate::guest::Inputs;
+use crate::live::{Live, Stop};
+use crate::options::{Console, Debugcon, OnReset, Options, Parsed, parse};
+use crate::power::{Host, allocate};
+use crate::stats::Stats;
+use crate::sys::{Kicks, Vcpu};
+use crate::{cpu, dry_run, registers};
+
+/// How long CPUs get to leave the guest before the program ends without them.
+const LAST_CALL: Duration = Duration::from_secs(1);
+
+/// Runs the program with the arguments of the process.
+#[must_use]
+pub fn main() -> ExitCode {
+    let stats = Stats::new();
+    let status = match parse(std::env::args_os().skip(1)) {
+        Ok(Parsed::Print(text)) => print(&text),
+        Ok(Parsed::Run(options)) => start(&options, stats),
+        Err(message) => Err(Failure::Usage(message)),
+    };
+    let status = status.unwrap_or_else(|failure| {
+        complain(&failure.to_string());
+        failure.status()
+    });
+    ExitCode::from(status)
+}
+
+/// Says something on standard error, on a line of its own.
+fn complain(message: &str) {
+    // A terminal in raw mode needs the carriage return; where nobody listens, nothing helps.
+    let _ = writeln!(io::stderr(), "kvm-vmm: {message}");
+}
+
+fn print(text: &str) -> Result<u8, Failure> {
+    let mut stdout = io::stdout().lock();
+    let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    match written {
+        // Whoever closed it has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(0),
+        written => written.map(|()| 0).map_err(Failure::host("write to standard output")),
+    }
+}
+
+fn start(options: &Options, stats: Stats) -> Result<u8, Failure> {
+    let inputs = Inputs::read(options)?;
+    if let Some(format) = options.dry_run {
+        // A plan needs no KVM: this CPU's own signature is what KVM would offer.
+        let signature = std::arch::x86_64::__cpuid(1).eax;
+        return print(&dry_run::show(&inputs.machine(options, signature)?.plan, format));
+    }
+    let host = Host::open()?;
+    let machine = inputs.machine(options, host.cpu_signature())?;
+    let outcome = Run::new(&host, options, machine, stats)?.to_the_end()?;
+    Ok(outcome.status())
+}
+
+/// A guest from its first power-on to its end, through all its resets.
+struct Run<'h, 'm> {
+    host: &'h Host,
+    options: &'h Options,
+    plan: BootPlan<'m>,
+    has_firmware: bool,
+    live: Live<'m>,
+    vcpus: Vec<Vcpu>,
+}
+
+impl<'h, 'm> Run<'h, 'm> {
+    /// Switches the machine on; no CPU runs yet.
+    fn new(
+        host: &'h Host,
+        options: &'h Options,
+        machine: Machine<'m>,
+        stats: Stats,
+    ) -> Result<Self, Failure> {
+        let Machine { plan, devices, has_shadow } = machine;
+        let debugcon = match (&options.debugcon, has_shadow) {
+            (Some(debugcon), _) => debugcon,
+            (None, true) => &Debugcon::Stderr,
+            (None, false) => &Debugcon::Null,
+        };
+        let outputs = (Output::console(&options.console)?, Output::debugcon(debugcon)?);
+        let vm = host.create_vm(Arc::new(allocate(&plan)?))?;
+        let vcpus = host.create_vcpus(&vm, &plan.vcpus)?;
+        let board = Board::new(vm, has_shadow, outputs, stats);
+        board.set_slots()?;
+        let live = Live::new(devices, board).map_err(Failure::host("make a timer"))?;
+        Ok(Self { host, options, plan, has_firmware: has_shadow, live, vcpus })
+    }
+
+    fn to_the_end(mut self) -> Result<Outcome, Failure> {
+        Kicks::install().map_err(Failure::host("install a signal handler"))?;
+        let signals = Signals::catch()?;
+        let has_input = self.options.console == Console::Stdio;
+        restore_terminal_on_panic();
+        let terminal = if has_input { RawTerminal::enter() } else { Ok(None) };
+        let terminal = terminal.map_err(Failure::host("make the terminal raw"))?;
+        let end = self.options.timeout.map(|limit| Instant::now() + limit);
+        let mut events = Events::new(signals, end, has_input);
+
+        let result = loop {
+            match self.until_stopped(&mut events) {
+                Stop::Outcome(outcome) => break Ok(outcome),
+                Stop::Reset(_) if self.options.on_reset == OnReset::Exit => {
+                    break Ok(Outcome::Reset);
+                }
+                Stop::Reset(reset) => {
+                    if let Err(failure) = self.reset(reset) {
+                        break Err(failure);
+                    }
+                }
+                Stop::Crash(report) => {
+                    drop(terminal);
+                    let _ = io::stderr().write_all(report.as_bytes());
+                    self.finish(Outcome::Crash);
+                    return Ok(Outcome::Crash);
+                }
+                Stop::Failed(failure) => break Err(failure),
+                Stop::Panicked => break Ok(Outcome::Crash),
+            }
+        };
+        drop(terminal);
+        if let Ok(outcome) = result {
+            self.finish(outcome);
+        }
+        result
+    }
+
+    /// Runs all CPUs, each in a thread, until something stops them.
+    fn until_stopped(&mut self, events: &mut Events) -> Stop {
+        let live = &self.live;
+        live.lock().board.stats.ready();
+        let ended = thread::scope(|scope| {
+            let threads: Vec<_> = self
+                .vcpus
+                .iter_mut()
+                .enumerate()
+                .map(|(index, vcpu)| scope.spawn(move || cpu::run(index, vcpu, live)))
+                .collect();
+            let ended = events.serve(live);
+            live.stop_regardless();
+            if !all_end(&threads) {
+                abandon(ended);
+            }
+            // A panic has been reported, and is among the reasons to stop.
+            threads.into_iter().for_each(|thread| drop(thread.join()));
+            ended
+        });
+        let stop = live.take_stop();
+        match ended {
+            Some(outcome) => Stop::Outcome(outcome),
+            None => stop.unwrap_or(Stop::Panicked),
+        }
+    }
+
+    /// Starts the machine again, as far as `reset` goes.
+    fn reset(&mut self, reset: Reset) -> Result<(), Failure> {
+        let parts = &mut *self.live.lock();
+        parts.board.stats.reset();
+        // Without firmware at the reset vector only a start from nothing leads anywhere.
+        let reset = if self.has_firmware { reset } else { Reset::PowerCycle };
+        let mut states = self.plan.vcpus.clone();
+        if reset == Reset::Init {
+            let signature = self.host.cpu_signature();
+            for (state, vcpu) in states.iter_mut().zip(&self.vcpus) {
+                *state = registers::read(vcpu.fd())?;
+                state.init(signature);
+            }
+        } else {
+            parts.devices.reset();
+            parts.board.unshadow();
+        }
+        let memory = match reset {
+            Reset::PowerCycle => Arc::new(allocate(&self.plan)?),
+            Reset::Init | Reset::Hard => Arc::clone(parts.board.vm.memory()),
+        };
+        // New CPUs have no interrupt pending and no timer running.
+        self.vcpus.clear();
+        let vm = self.host.create_vm(memory)?;
+        self.vcpus = self.host.create_vcpus(&vm, &states)?;
+        parts.board.replace_vm(vm);
+        parts.board.set_slots()
+    }
+
+    /// Says how the run ended, unless it ended well, and what it took, if asked.
+    fn finish(&self, outcome: Outcome) {
+        let parts = &mut *self.live.lock();
+        parts.board.console.flush();
+        parts.board.debugcon.flush();
+        if let Some(message) = outcome.message() {
+            complain(&message);
+        }
+        if outcome == Outcome::Timeout {
+            for (index, vcpu) in self.vcpus.iter().enumerate() {
+                if let Ok(state) = registers::read(vcpu.fd()) {
+                    complain(&format!("cpu {index}: {}", state.in_words()));
+                }
+            }
+        }
+        if let Some(format) = self.options.stats {
+            let _ = io::stderr().write_all(parts.board.stats.show(format).as_bytes());
+        }
+    }
+}
+
+/// Waits until all CPUs have left the guest; false if one does not.
+fn all_end(threads: &[ScopedJoinHandle<'_, ()>]) -> bool {
+    let called = Instant::now();
+    while !threads.iter().all(ScopedJoinHandle::is_finished) {
+        if called.elapsed() > LAST_CALL {
+            return false;
+        }
+        thread::sleep(Duration::from_micros(20));
+    }
+    true
+}
+
+/// Ends the program although a CPU's thread does not: it waits for a reader of its console.
+fn abandon(ended: Option<Outcome>) -> ! {
+    restore_terminal();
+    let outcome = ended.unwrap_or(Outcome::Crash);
+    if let Some(message) = outcome.message() {
+        complain(&message);
+    }
+    complain("nobody reads the guest's console; what is left of it is lost");
+    exit(outcome.status().into())
+}
+
+fn restore_terminal_on_panic() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        restore_terminal();
+        report(info);
+    }));
+}
