@@ -81,22 +81,26 @@ start32:
     cpuid
     bt edx, 29
     jnc no_long_mode
-    mov ecx, 0xc0000080
+    mov ecx, 0xc0000080         # IA32_EFER
     rdmsr
     mov dword ptr [handover + 40], eax
-    or eax, 0x100               # LME
-    wrmsr
     mov ecx, 0x1b               # IA32_APIC_BASE
     rdmsr
     mov dword ptr [handover + 48], eax
     mov dword ptr [handover + 52], edx
 
+    # Long mode in the order of the SDM, "Initializing IA-32e Mode": PAE, CR3, LME, PG. QEMU's
+    # interpreter of SVM loses its way if a guest exits with LME set and PAE not yet.
     lgdt [gdt_pointer]
     mov eax, cr4
     or eax, 0x620               # PAE, OSFXSR, OSXMMEXCPT
     mov cr4, eax
     mov eax, offset page_table_4
     mov cr3, eax
+    mov ecx, 0xc0000080
+    rdmsr
+    or eax, 0x100               # LME
+    wrmsr
     mov eax, cr0
     and eax, 0x9ffffff3         # CD, NW, TS, EM off
     or eax, 0x80000023          # PG, NE, MP, PE on
