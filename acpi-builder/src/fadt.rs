@@ -73,8 +73,6 @@ bitflags! {
         const PWR_BUTTON = 1 << 4;
         /// The sleep button is not a fixed feature.
         const SLP_BUTTON = 1 << 5;
-        /// The RTC's wake status is not in the fixed registers.
-        const FIX_RTC = 1 << 6;
         /// The PM timer has 32 bits.
         const TMR_VAL_EXT = 1 << 8;
         /// RESET_REG works.
@@ -195,7 +193,7 @@ impl Fadt {
     pub(crate) fn build(&self) -> Result<Sdt, Error> {
         let Hardware::Fixed(registers) = &self.hardware;
         let mut features =
-            Features::WBINVD | Features::PROC_C1 | Features::SLP_BUTTON | Features::FIX_RTC;
+            Features::WBINVD | Features::PROC_C1 | Features::SLP_BUTTON;
         features.set(Features::PWR_BUTTON, !registers.power_button);
         features.set(Features::RESET_REG_SUP, self.reset.is_some());
         features.set(Features::TMR_VAL_EXT, registers.pm_timer_width == PmTimerWidth::Bits32);

@@ -11,6 +11,7 @@ bitflags! {
         const TIMER = 1 << 0;
         const GLOBAL = 1 << 5;
         const POWER_BUTTON = 1 << 8;
+        const RTC = 1 << 10;
     }
 }
 
@@ -112,6 +113,11 @@ impl AcpiPm {
     /// Presses the power button: the guest gets an SCI, if it wants one, and powers off.
     pub fn press_power_button(&mut self) {
         self.status |= Pm1Event::POWER_BUTTON;
+    }
+
+    /// Learns that the clock has raised its interrupt: the guest gets an SCI, if it wants one.
+    pub fn rtc_interrupt(&mut self) {
+        self.status |= Pm1Event::RTC;
     }
 
     /// The next moment at which the SCI may rise by itself: when the timer's top bit changes.

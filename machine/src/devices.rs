@@ -341,6 +341,9 @@ impl<'a> Devices<'a> {
 
     /// Forwards the devices' interrupt lines to the interrupt controllers.
     fn update_lines(&mut self, backend: &mut impl Backend) {
+        if self.rtc.interrupt() && !self.lines[usize::from(irq::RTC)] {
+            self.pm.rtc_interrupt();
+        }
         for (line, level) in [
             (irq::KEYBOARD, self.keyboard.interrupt()),
             (irq::COM1, self.uart.interrupt()),

@@ -90,7 +90,7 @@ pub(crate) fn amd(run: &Run<'_>) -> Result<Outcome> {
     (&initramfs).write_all(&l1_initramfs(&toolbox, run)?)?;
 
     let mut qemu = toolbox.command("qemu-system-x86_64");
-    qemu.args(["-machine", "q35,accel=tcg", "-cpu", "EPYC,+svm,+npt", "-m", "2048"])
+    qemu.args(["-machine", "q35,accel=tcg", "-cpu", "EPYC,+svm,+npt,family=16,model=8", "-m", "2048"])
         .args(["-nodefaults", "-display", "none", "-no-reboot"])
         .arg("-kernel")
         .arg(toolbox.path(&LINUX_TRIXIE, "vmlinuz"))

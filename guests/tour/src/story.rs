@@ -8,6 +8,9 @@ use crate::{Handover, Machine};
 
 /// The command-line word whose value the tour prints last: proof that this very guest ran.
 const NONCE: &str = "hvkit.nonce=";
+/// The command-line word that names the ports to reset the machine by, one after the other, each
+/// at the end of one tour: `cf9`, `64` or `92`.
+const RESETS: &str = "hvkit.resets=";
 const PM1_SLEEP_ENABLE: u16 = 1 << 13;
 
 /// Says how the guest was started and what it found, then powers off.
@@ -31,8 +34,10 @@ pub fn tour(handover: &Handover, machine: &mut impl Machine) -> Result<(), &'sta
     tell_acpi(&started, machine);
     tell_timer(&started, machine);
     tell_pci(machine);
-    let nonce = copied(nonce(started.command_line(machine)));
+    let nonce = copied(word(started.command_line(machine), NONCE).unwrap_or("(none)"));
     let _ = writeln!(machine, "nonce         {}", Text(&nonce));
+    let resets = copied(word(started.command_line(machine), RESETS).unwrap_or_default());
+    reset(&resets, machine);
     power_off(&started, machine)
 }
 
@@ -187,6 +192,32 @@ fn tell_pci(machine: &mut impl Machine) {
     }
 }
 
+/// Resets the machine by the next of the ports that `list` names, if one is left.
+///
+/// How many are done stands in the clock's alarm seconds, which are the guest's to use and survive
+/// a reset.
+fn reset(list: &[u8; 1024], machine: &mut impl Machine) {
+    const CMOS_INDEX: u16 = 0x70;
+    const CMOS_DATA: u16 = 0x71;
+    const ALARM_SECONDS: u8 = 1;
+    machine.out8(CMOS_INDEX, ALARM_SECONDS);
+    let done = machine.in8(CMOS_DATA);
+    let list = list.split(|byte| *byte == 0).next().unwrap_or_default();
+    let name = list.split(|byte| *byte == b',').nth(usize::from(done)).unwrap_or_default();
+    let (port, value) = match name {
+        b"cf9" => (0xCF9, 0x06),
+        b"64" => (0x64, 0xFE),
+        b"92" => (0x92, 0x03),
+        _ => return,
+    };
+    let _ = writeln!(machine, "reset         by port {port:#x}");
+    machine.out8(CMOS_DATA, done + 1);
+    if port == 0xCF9 {
+        machine.out8(port, 0x02);
+    }
+    machine.out8(port, value);
+}
+
 fn power_off(started: &Started, machine: &mut impl Machine) -> Result<(), &'static str> {
     let fadt = fadt(started, machine).ok_or("no FADT")?;
     if fadt.pm1a_control == 0 {
@@ -205,11 +236,9 @@ fn fadt(started: &Started, machine: &impl Machine) -> Option<Fadt> {
     Fadt::read(&table)
 }
 
-fn nonce(command_line: &str) -> &str {
-    command_line
-        .split_ascii_whitespace()
-        .find_map(|word| word.strip_prefix(NONCE))
-        .unwrap_or("(none)")
+/// Returns what follows `name` in the word of the command line that begins so.
+fn word<'l>(command_line: &'l str, name: &str) -> Option<&'l str> {
+    command_line.split_ascii_whitespace().find_map(|word| word.strip_prefix(name))
 }
 
 fn verdict(is_right: bool) -> &'static str {
