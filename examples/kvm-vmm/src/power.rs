@@ -30,6 +30,9 @@ impl Host {
     /// Opens `/dev/kvm`.
     pub(crate) fn open() -> Result<Self, Failure> {
         let kvm = Kvm::new().map_err(|error| Failure::NoKvm(no_kvm(error)))?;
+        if kvm.get_api_version() != 12 {
+            return Err(Failure::NoKvm("it is not KVM's device".to_owned()));
+        }
         for (capability, name) in [
             (Cap::SplitIrqchip, "split interrupt controller (Linux 4.4)"),
             (Cap::ImmediateExit, "immediate exit (Linux 4.12)"),

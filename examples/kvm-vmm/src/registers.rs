@@ -12,6 +12,7 @@ use kvm_bindings::{
 use kvm_ioctls::VcpuFd;
 
 use crate::failure::Failure;
+use crate::sys;
 
 /// The MSRs that are read one by one and have a field of their own, apart from the MTRRs.
 const MSRS: [(u32, fn(&mut VcpuState) -> &mut u64); 15] = [
@@ -54,6 +55,9 @@ pub(crate) fn load(vcpu: &VcpuFd, state: &VcpuState) -> Result<(), Failure> {
     vcpu.set_regs(&to_regs(state)).map_err(Failure::kvm("set general registers"))?;
     if state.fpu != reset.fpu {
         vcpu.set_fpu(&to_fpu(&state.fpu)).map_err(Failure::kvm("set FPU"))?;
+    }
+    if state.fpu.mxcsr != reset.fpu.mxcsr {
+        sys::set_mxcsr(vcpu, state.fpu.mxcsr).map_err(Failure::kvm("set MXCSR"))?;
     }
     if state.debug != reset.debug {
         let mut debug = kvm_debugregs { dr6: state.debug.dr6, dr7: state.debug.dr7, ..Default::default() };
@@ -117,6 +121,8 @@ pub(crate) fn read(vcpu: &VcpuFd) -> Result<VcpuState, Failure> {
     read_regs(&mut state, &regs);
     read_sregs(&mut state, &sregs);
     state.fpu = from_fpu(&fpu);
+    let xsave = vcpu.get_xsave().map_err(Failure::kvm("get extended state"))?;
+    state.fpu.mxcsr = xsave.region[sys::MXCSR_WORD];
     state.debug.address = debug.db;
     state.debug.dr6 = debug.dr6;
     state.debug.dr7 = debug.dr7;
@@ -297,12 +303,11 @@ fn to_fpu(fpu: &FpuState) -> kvm_fpu {
         last_ip: fpu.fip,
         last_dp: fpu.fdp,
         xmm: fpu.xmm.map(u128::to_le_bytes),
-        mxcsr: fpu.mxcsr,
         ..Default::default()
     }
 }
 
-/// KVM gives the tag word abridged: a register that is not empty is said to be a valid one, unless
+/// Without MXCSR, which KVM does not give here. The tag word comes abridged: a register that is not empty is said to be a valid one, unless
 /// its bits are all zero, as a full tag word would tell.
 fn from_fpu(fpu: &kvm_fpu) -> FpuState {
     let st = fpu.fpr.map(u128::from_le_bytes);
@@ -320,6 +325,6 @@ fn from_fpu(fpu: &kvm_fpu) -> FpuState {
         fdp: fpu.last_dp,
         st,
         xmm: fpu.xmm.map(u128::from_le_bytes),
-        mxcsr: fpu.mxcsr,
+        mxcsr: 0,
     }
 }

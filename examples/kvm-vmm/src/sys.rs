@@ -252,6 +252,21 @@ impl Vcpu {
     }
 }
 
+/// Sets MXCSR, which KVM_SET_FPU leaves as it is.
+pub(crate) fn set_mxcsr(vcpu: &VcpuFd, mxcsr: u32) -> Result<(), kvm_ioctls::Error> {
+    let mut state = vcpu.get_xsave()?;
+    state.region[MXCSR_WORD] = mxcsr;
+    // It is taken with the SSE state, which must not be marked as the initial one.
+    state.region[XSTATE_BV_WORD] |= 1 << 1;
+    // SAFETY: KVM reads as many bytes as `kvm_xsave` has, unless this process has asked the kernel
+    // for dynamically enabled features (AMX) for its guests, which it never does.
+    unsafe { vcpu.set_xsave(&state) }
+}
+
+/// Where MXCSR stands in an XSAVE area, in words of 32 bits.
+pub(crate) const MXCSR_WORD: usize = 6;
+const XSTATE_BV_WORD: usize = 128;
+
 fn internal_error(run: &kvm_run) -> Exit<'static> {
     const EMULATION: u32 = 1;
     const HAS_INSTRUCTION_BYTES: u64 = 1;
