@@ -87,10 +87,8 @@ impl Board {
     /// Gives the virtual machine all its memory slots.
     pub(crate) fn set_slots(&self) -> Result<(), Failure> {
         let refused = || Failure::host("set guest memory");
-        let mut slot = slots::RAM;
-        for range in ram_ranges(&self.vm, self.shadow.is_some()) {
+        for (slot, range) in (slots::RAM..).zip(ram_ranges(&self.vm, self.shadow.is_some())) {
             self.vm.set_slot(slot, range, Behind::Ram).map_err(refused())?;
-            slot += 1;
         }
         if let Some(parts) = self.shadow {
             for (index, backing) in parts.into_iter().enumerate() {
@@ -232,11 +230,7 @@ impl Backend for Board {
 fn to_kvm(message: InterruptMessage) -> kvm_msi {
     let msi = message.to_msi();
     let [a, b, c, d, ..] = msi.address.to_le_bytes();
-    kvm_msi {
-        address_lo: u32::from_le_bytes([a, b, c, d]),
-        data: msi.data,
-        ..kvm_msi::default()
-    }
+    kvm_msi { address_lo: u32::from_le_bytes([a, b, c, d]), data: msi.data, ..kvm_msi::default() }
 }
 
 fn to_route(&(pin, msi): &(u32, kvm_msi)) -> kvm_irq_routing_entry {

@@ -58,8 +58,7 @@ pub(crate) fn run(index: usize, vcpu: &mut Vcpu, live: &Live<'_>) {
         };
         if let Next::Crash(reason, instruction) = next {
             let parts = live.lock();
-            let report =
-                crash::report(index, vcpu, &parts.board, &reason, instruction.as_deref());
+            let report = crash::report(index, vcpu, &parts.board, &reason, instruction.as_deref());
             drop(parts);
             return live.stop(Stop::Crash(report));
         }

@@ -48,6 +48,10 @@ pub(crate) fn seabios() -> Result<PathBuf, Failure> {
     let candidates: Vec<PathBuf> = named.chain(SEABIOS.map(PathBuf::from)).collect();
     candidates.iter().find(|path| path.is_file()).cloned().ok_or_else(|| Failure::NotInstalled {
         name: "SeaBIOS",
-        places: candidates.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", "),
+        places: candidates
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect::<Vec<_>>()
+            .join(", "),
     })
 }

@@ -83,8 +83,7 @@ impl Inputs {
         initrd: Option<&'a [u8]>,
         options: &Options,
     ) -> Start<'a> {
-        let mut boot =
-            Boot::new(Image::new(kernel)).command_line(self.command_line.as_bytes());
+        let mut boot = Boot::new(Image::new(kernel)).command_line(self.command_line.as_bytes());
         boot.initrd = initrd.map(Image::new);
         Start::Kernel { boot, protocol: options.protocol }
     }

@@ -10,6 +10,7 @@ mod dry_run;
 mod events;
 mod failure;
 mod files;
+mod fpu;
 mod guest;
 mod live;
 mod options;

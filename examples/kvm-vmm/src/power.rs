@@ -63,11 +63,7 @@ impl Host {
     }
 
     /// Makes its CPUs with the registers of `states`.
-    pub(crate) fn create_vcpus(
-        &self,
-        vm: &Vm,
-        states: &[VcpuState],
-    ) -> Result<Vec<Vcpu>, Failure> {
+    pub(crate) fn create_vcpus(&self, vm: &Vm, states: &[VcpuState]) -> Result<Vec<Vcpu>, Failure> {
         let count = u32::try_from(states.len()).unwrap_or(u32::MAX);
         let mut vcpus = Vec::with_capacity(states.len());
         for (index, state) in (0..count).zip(states) {
@@ -92,7 +88,8 @@ pub(crate) fn allocate(plan: &BootPlan<'_>) -> Result<HostMemory, Failure> {
     let listed = plan.memory.regions().iter().map(|region| region.range.end());
     let low_end = listed.filter(|end| *end <= MemoryMap::PC_HOLE_START).max().unwrap_or_default();
     let high_end = (end > MemoryMap::PC_HOLE_END).then_some(end);
-    let mut memory = HostMemory::new(low_end, high_end).map_err(Failure::host("allocate memory"))?;
+    let mut memory =
+        HostMemory::new(low_end, high_end).map_err(Failure::host("allocate memory"))?;
     for rom in plan.roms() {
         memory.add_rom(rom).map_err(Failure::host("allocate ROM"))?;
     }

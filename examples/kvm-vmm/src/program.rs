@@ -65,7 +65,7 @@ fn start(options: &Options, stats: Stats) -> Result<u8, Failure> {
     }
     let host = Host::open()?;
     let machine = inputs.machine(options, host.cpu_signature())?;
-    let outcome = Run::new(&host, options, machine, stats)?.to_the_end()?;
+    let outcome = Run::new(&host, options, machine, stats)?.run_to_its_end()?;
     Ok(outcome.status())
 }
 
@@ -102,7 +102,7 @@ impl<'h, 'm> Run<'h, 'm> {
         Ok(Self { host, options, plan, has_firmware: has_shadow, live, vcpus })
     }
 
-    fn to_the_end(mut self) -> Result<Outcome, Failure> {
+    fn run_to_its_end(mut self) -> Result<Outcome, Failure> {
         Kicks::install().map_err(Failure::host("install a signal handler"))?;
         let signals = Signals::catch()?;
         let has_input = self.options.console == Console::Stdio;

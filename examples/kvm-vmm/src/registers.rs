@@ -1,21 +1,24 @@
 //! A CPU's state to KVM and back.
 
 use guest_state::{
-    AccessRights, Activity, DescriptorTable, FIXED_MTRRS, FpuState, GeneralRegisters, Segment,
-    VariableMtrr, VcpuState,
+    AccessRights, Activity, DescriptorTable, FIXED_MTRRS, GeneralRegisters, Segment, VariableMtrr,
+    VcpuState,
 };
 use kvm_bindings::{
     KVM_MP_STATE_HALTED, KVM_MP_STATE_INIT_RECEIVED, KVM_MP_STATE_RUNNABLE,
-    KVM_MP_STATE_UNINITIALIZED, Msrs, kvm_debugregs, kvm_dtable, kvm_fpu, kvm_mp_state,
-    kvm_msr_entry, kvm_regs, kvm_segment, kvm_sregs, kvm_xcr, kvm_xcrs,
+    KVM_MP_STATE_UNINITIALIZED, Msrs, kvm_debugregs, kvm_dtable, kvm_mp_state, kvm_msr_entry,
+    kvm_regs, kvm_segment, kvm_sregs, kvm_xcr, kvm_xcrs,
 };
 use kvm_ioctls::VcpuFd;
 
 use crate::failure::Failure;
-use crate::sys;
+use crate::fpu;
+
+/// Where an MSR stands in the state.
+type Field = fn(&mut VcpuState) -> &mut u64;
 
 /// The MSRs that are read one by one and have a field of their own, apart from the MTRRs.
-const MSRS: [(u32, fn(&mut VcpuState) -> &mut u64); 15] = [
+const MSRS: [(u32, Field); 15] = [
     (0x10, |s| &mut s.msrs.tsc),
     (0x48, |s| &mut s.msrs.spec_ctrl),
     (0x174, |s| &mut s.msrs.sysenter_cs),
@@ -54,13 +57,11 @@ pub(crate) fn load(vcpu: &VcpuFd, state: &VcpuState) -> Result<(), Failure> {
     vcpu.set_sregs(&sregs).map_err(Failure::kvm("set system registers"))?;
     vcpu.set_regs(&to_regs(state)).map_err(Failure::kvm("set general registers"))?;
     if state.fpu != reset.fpu {
-        vcpu.set_fpu(&to_fpu(&state.fpu)).map_err(Failure::kvm("set FPU"))?;
-    }
-    if state.fpu.mxcsr != reset.fpu.mxcsr {
-        sys::set_mxcsr(vcpu, state.fpu.mxcsr).map_err(Failure::kvm("set MXCSR"))?;
+        fpu::load(vcpu, &state.fpu)?;
     }
     if state.debug != reset.debug {
-        let mut debug = kvm_debugregs { dr6: state.debug.dr6, dr7: state.debug.dr7, ..Default::default() };
+        let mut debug =
+            kvm_debugregs { dr6: state.debug.dr6, dr7: state.debug.dr7, ..Default::default() };
         debug.db = state.debug.address;
         vcpu.set_debug_regs(&debug).map_err(Failure::kvm("set debug registers"))?;
     }
@@ -116,13 +117,10 @@ pub(crate) fn read(vcpu: &VcpuFd) -> Result<VcpuState, Failure> {
     let mut state = VcpuState::reset(0);
     let regs = vcpu.get_regs().map_err(Failure::kvm("get general registers"))?;
     let sregs = vcpu.get_sregs().map_err(Failure::kvm("get system registers"))?;
-    let fpu = vcpu.get_fpu().map_err(Failure::kvm("get FPU"))?;
     let debug = vcpu.get_debug_regs().map_err(Failure::kvm("get debug registers"))?;
     read_regs(&mut state, &regs);
     read_sregs(&mut state, &sregs);
-    state.fpu = from_fpu(&fpu);
-    let xsave = vcpu.get_xsave().map_err(Failure::kvm("get extended state"))?;
-    state.fpu.mxcsr = xsave.region[sys::MXCSR_WORD];
+    state.fpu = fpu::read(vcpu)?;
     state.debug.address = debug.db;
     state.debug.dr6 = debug.dr6;
     state.debug.dr7 = debug.dr7;
@@ -290,41 +288,5 @@ fn from_segment(segment: &kvm_segment) -> Segment {
                 | bit(segment.g, 15)
                 | bit(segment.unusable, 16),
         ),
-    }
-}
-
-fn to_fpu(fpu: &FpuState) -> kvm_fpu {
-    kvm_fpu {
-        fpr: fpu.st.map(u128::to_le_bytes),
-        fcw: fpu.fcw,
-        fsw: fpu.fsw,
-        ftwx: fpu.abridged_tag_word(),
-        last_opcode: fpu.fop,
-        last_ip: fpu.fip,
-        last_dp: fpu.fdp,
-        xmm: fpu.xmm.map(u128::to_le_bytes),
-        ..Default::default()
-    }
-}
-
-/// Without MXCSR, which KVM does not give here. The tag word comes abridged: a register that is not empty is said to be a valid one, unless
-/// its bits are all zero, as a full tag word would tell.
-fn from_fpu(fpu: &kvm_fpu) -> FpuState {
-    let st = fpu.fpr.map(u128::from_le_bytes);
-    let tag = |index: usize| match (fpu.ftwx >> index & 1, st[index]) {
-        (0, _) => 3,
-        (_, 0) => 1,
-        _ => 0,
-    };
-    FpuState {
-        fcw: fpu.fcw,
-        fsw: fpu.fsw,
-        ftw: (0..8).fold(0, |word, index| word | tag(index) << (2 * index)),
-        fop: fpu.last_opcode,
-        fip: fpu.last_ip,
-        fdp: fpu.last_dp,
-        st,
-        xmm: fpu.xmm.map(u128::from_le_bytes),
-        mxcsr: 0,
     }
 }

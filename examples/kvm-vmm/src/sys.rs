@@ -10,6 +10,7 @@ use boot_plan::Placement;
 use guest_state::{AccessError, Gpa, GpaRange};
 use kvm_bindings::{
     KVM_EXIT_IO_OUT, KVM_MEM_READONLY, KVMIO, kvm_interrupt, kvm_run, kvm_userspace_memory_region,
+    kvm_xsave,
 };
 use kvm_ioctls::{VcpuExit, VcpuFd, VmFd};
 use vm_memory::{
@@ -124,7 +125,11 @@ impl Vm {
         };
         let region = kvm_userspace_memory_region {
             slot,
-            flags: if matches!(behind, Behind::RamReadOnly | Behind::Rom) { KVM_MEM_READONLY } else { 0 },
+            flags: if matches!(behind, Behind::RamReadOnly | Behind::Rom) {
+                KVM_MEM_READONLY
+            } else {
+                0
+            },
             guest_phys_addr: range.start().as_u64(),
             memory_size: if host.is_some() { range.size_bytes() } else { 0 },
             userspace_addr: host.map_or(0, |slice| slice.ptr_guard().as_ptr() as u64),
@@ -252,20 +257,12 @@ impl Vcpu {
     }
 }
 
-/// Sets MXCSR, which KVM_SET_FPU leaves as it is.
-pub(crate) fn set_mxcsr(vcpu: &VcpuFd, mxcsr: u32) -> Result<(), kvm_ioctls::Error> {
-    let mut state = vcpu.get_xsave()?;
-    state.region[MXCSR_WORD] = mxcsr;
-    // It is taken with the SSE state, which must not be marked as the initial one.
-    state.region[XSTATE_BV_WORD] |= 1 << 1;
+/// Loads extended state: x87, SSE and what else the CPU saves with XSAVE.
+pub(crate) fn set_xsave(vcpu: &VcpuFd, state: &kvm_xsave) -> Result<(), kvm_ioctls::Error> {
     // SAFETY: KVM reads as many bytes as `kvm_xsave` has, unless this process has asked the kernel
     // for dynamically enabled features (AMX) for its guests, which it never does.
-    unsafe { vcpu.set_xsave(&state) }
+    unsafe { vcpu.set_xsave(state) }
 }
-
-/// Where MXCSR stands in an XSAVE area, in words of 32 bits.
-pub(crate) const MXCSR_WORD: usize = 6;
-const XSTATE_BV_WORD: usize = 128;
 
 fn internal_error(run: &kvm_run) -> Exit<'static> {
     const EMULATION: u32 = 1;
@@ -305,9 +302,11 @@ extern "C" fn on_kick(_: libc::c_int, _: *mut libc::siginfo_t, _: *mut libc::c_v
     let run = RUN.get();
     if !run.is_null() {
         // SAFETY: `Vcpu::run` keeps `RUN` null unless the `kvm_run` of a CPU that it borrows
-        // mutably is mapped there; a volatile store of one byte is all that happens, so the
-        // handler may interrupt anything.
-        unsafe { (&raw mut (*run).immediate_exit).write_volatile(1) };
+        // mutably is mapped there, so the field is within one allocation.
+        let immediate_exit = unsafe { &raw mut (*run).immediate_exit };
+        // SAFETY: as above it is mapped and writable; a volatile store of one byte may interrupt
+        // anything.
+        unsafe { immediate_exit.write_volatile(1) };
     }
 }
 
