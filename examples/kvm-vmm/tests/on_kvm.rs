@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use common::{LOOP, TempFile, finish, guest, program, run, vmm};
 use rustix::fs::{Mode, OFlags};
+use rustix::pipe::fcntl_setpipe_size;
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Termios, tcgetattr};
@@ -99,10 +100,15 @@ fn a_guest_that_never_ends_is_ended_by_the_timeout() {
 #[test]
 fn a_timeout_and_signals_end_it_although_nobody_reads_the_console() {
     let guest = guest("chatter", CHATTER);
-    let child = vmm(&["--kernel", guest.path(), "--timeout", "0.5"]).spawn().unwrap();
-    // The pipe fills up, and stays full.
+    // A pipe that fills up at once, and stays full.
+    let spawn = |arguments: &[&str]| {
+        let child = vmm(arguments).spawn().unwrap();
+        fcntl_setpipe_size(child.stdout.as_ref().unwrap(), 4096).unwrap();
+        child
+    };
+    let child = spawn(&["--kernel", guest.path(), "--timeout", "0.5"]);
     finish(child).fails(124, "time is up");
-    let child = vmm(&["--kernel", guest.path()]).spawn().unwrap();
+    let child = spawn(&["--kernel", guest.path()]);
     thread::sleep(Duration::from_millis(500));
     kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
     finish(child).fails(143, "ended by signal 15");
