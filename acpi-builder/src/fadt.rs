@@ -192,8 +192,7 @@ impl Fadt {
     /// [`Error::IoPorts`]: a register block starts at port 0 or reaches past port 0xffff.
     pub(crate) fn build(&self) -> Result<Sdt, Error> {
         let Hardware::Fixed(registers) = &self.hardware;
-        let mut features =
-            Features::WBINVD | Features::PROC_C1 | Features::SLP_BUTTON;
+        let mut features = Features::WBINVD | Features::PROC_C1 | Features::SLP_BUTTON;
         features.set(Features::PWR_BUTTON, !registers.power_button);
         features.set(Features::RESET_REG_SUP, self.reset.is_some());
         features.set(Features::TMR_VAL_EXT, registers.pm_timer_width == PmTimerWidth::Bits32);

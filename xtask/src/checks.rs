@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use crate::judge::{Fault, NONCE_OPTION, judge, new_nonce};
 use crate::rigs::{Boot, Check, Host, Need, Rig};
 use crate::toolbox::Toolbox;
-use crate::tools::{BUSYBOX, QEMU};
+use crate::tools::{BUSYBOX, QEMU, SEABIOS};
 use crate::{initrd, nested, paths, process, repository};
 
 /// How long cargo may build and test.
@@ -141,7 +141,7 @@ fn boot_guest(boot: &Boot, log: &mut Log) -> Result<Verdict> {
         }
         Host::NestedAmd => {
             let outcome = nested::amd(&nested::Run {
-                program: &nested::build_vmm(log.stdio()?)?,
+                program: &nested::build_vmm(boot.features, log.stdio()?)?,
                 arguments: &vmm_arguments(boot, &nonce)?,
                 limit: GUEST_LIMIT,
                 live: false,
@@ -153,7 +153,7 @@ fn boot_guest(boot: &Boot, log: &mut Log) -> Result<Verdict> {
         }
         Host::Qemu => log.run_guest(&mut qemu(boot, &nonce)?)?,
     };
-    let faults = judge(status, &console, &nonce);
+    let faults = judge(status, &console, &nonce, boot.starts);
     let complains = faults.iter().any(|fault| matches!(fault, Fault::Forbidden(_)));
     Ok(match (boot.broken_table, faults.as_slice()) {
         (false, []) => Verdict::Passed,
@@ -166,14 +166,22 @@ fn boot_guest(boot: &Boot, log: &mut Log) -> Result<Verdict> {
 /// The arguments that make kvm-vmm boot the guest.
 fn vmm_arguments(boot: &Boot, nonce: &str) -> Result<Vec<OsString>> {
     let mut arguments: Vec<OsString> = Vec::new();
-    let mut command_line = format!("{NONCE_OPTION}{nonce}");
+    let mut command_line = format!("{} {NONCE_OPTION}{nonce}", boot.words);
     if let Some((kernel, initrd)) = kernel_files(boot)? {
         command_line = format!("{LINUX_OPTIONS} {command_line}");
         arguments.extend(["--kernel".into(), kernel.into(), "--initrd".into(), initrd.into()]);
     }
     arguments.extend(["--cmdline".into(), command_line.into()]);
+    if boot.firmware {
+        arguments.extend(["--firmware".into(), seabios()?.into()]);
+    }
     arguments.extend(boot.options.iter().map(OsString::from));
     Ok(arguments)
+}
+
+fn seabios() -> Result<PathBuf> {
+    let toolbox = Toolbox::ensure(&[&SEABIOS])?;
+    Ok(toolbox.path(&SEABIOS, "usr/share/seabios/bios-256k.bin"))
 }
 
 /// QEMU with the guest on a platform of its own.

@@ -43,8 +43,8 @@ fn tells_nonce(line: &str, nonce: &str) -> bool {
 pub(crate) enum Fault {
     /// This exit status is not that of a guest that powered off.
     Status(i32),
-    /// The guest's user space did not print the nonce.
-    NoNonce,
+    /// The guest's user space printed the nonce so often, and not as often as it was started.
+    Nonces(usize),
     /// The first line with a forbidden pattern in it.
     Forbidden(String),
 }
@@ -54,22 +54,25 @@ impl fmt::Display for Fault {
         match self {
             Self::Status(TIMED_OUT) => write!(f, "no end before the time limit"),
             Self::Status(status) => write!(f, "exit status {status}"),
-            Self::NoNonce => write!(f, "no nonce from the guest's user space"),
+            Self::Nonces(0) => write!(f, "no nonce from the guest's user space"),
+            Self::Nonces(count) => write!(f, "nonces from the guest's user space: {count}"),
             Self::Forbidden(line) => write!(f, "forbidden line: {line}"),
         }
     }
 }
 
-/// What keeps a run with this exit status and this console output from being a pass.
-pub(crate) fn judge(status: i32, console: &[u8], nonce: &str) -> Vec<Fault> {
+/// What keeps a run with this exit status and this console output from being a pass, of a guest that
+/// had to be started so many times.
+pub(crate) fn judge(status: i32, console: &[u8], nonce: &str, starts: usize) -> Vec<Fault> {
     let console = String::from_utf8_lossy(console);
     let mut lines = console.lines().map(|line| line.trim_end_matches('\r'));
     let mut faults = Vec::new();
     if status != 0 {
         faults.push(Fault::Status(status));
     }
-    if !lines.clone().any(|line| tells_nonce(line, nonce)) {
-        faults.push(Fault::NoNonce);
+    let told = lines.clone().filter(|line| tells_nonce(line, nonce)).count();
+    if told != starts {
+        faults.push(Fault::Nonces(told));
     }
     if let Some(line) = lines.find(|line| FORBIDDEN.iter().any(|pattern| line.contains(pattern))) {
         faults.push(Fault::Forbidden(line.to_owned()));
@@ -86,20 +89,26 @@ mod tests {
 
     #[test]
     fn a_nonce_from_user_space_and_power_off_pass() {
-        assert_eq!(judge(0, GOOD.as_bytes(), "42"), []);
+        assert_eq!(judge(0, GOOD.as_bytes(), "42", 1), []);
     }
 
     #[test]
     fn the_kernels_echo_of_the_command_line_is_not_the_nonce() {
         let echo = GOOD.replace("hvkit: nonce 42", "nonce\r\nhvkit.nonce=42\r\nanswer 42");
-        assert_eq!(judge(0, echo.as_bytes(), "42"), [Fault::NoNonce]);
-        assert_eq!(judge(0, GOOD.as_bytes(), "4"), [Fault::NoNonce], "nonce of another run");
+        assert_eq!(judge(0, echo.as_bytes(), "42", 1), [Fault::Nonces(0)]);
+        assert_eq!(judge(0, GOOD.as_bytes(), "4", 1), [Fault::Nonces(0)], "nonce of another run");
+    }
+
+    #[test]
+    fn a_guest_that_was_not_started_again_fails() {
+        assert_eq!(judge(0, GOOD.as_bytes(), "42", 2), [Fault::Nonces(1)]);
+        assert_eq!(judge(0, GOOD.repeat(2).as_bytes(), "42", 2), []);
     }
 
     #[test]
     fn every_status_but_zero_fails() {
         for status in [1, 70, 80, TIMED_OUT] {
-            assert_eq!(judge(status, GOOD.as_bytes(), "42"), [Fault::Status(status)]);
+            assert_eq!(judge(status, GOOD.as_bytes(), "42", 1), [Fault::Status(status)]);
         }
     }
 
@@ -118,7 +127,7 @@ mod tests {
         ] {
             let line = format!("[    1.0] {line}");
             let console = format!("{line}\r\n{GOOD}");
-            assert_eq!(judge(0, console.as_bytes(), "42"), [Fault::Forbidden(line)]);
+            assert_eq!(judge(0, console.as_bytes(), "42", 1), [Fault::Forbidden(line)]);
         }
     }
 

@@ -3,6 +3,7 @@
 //! `cargo xtask help` says what there is.
 
 mod apt;
+mod bench;
 mod checks;
 mod cpio;
 mod initrd;
@@ -35,6 +36,7 @@ Checks and rigs of the project: cargo xtask COMMAND
       --timeout SECONDS           status 124 after this time (300)
       --program FILE              run this static program instead of kvm-vmm
   initrd --out FILE               write the initrd of a Linux guest that says it is there
+  bench startup                   time kvm-vmm's start beside a minimal C program's
   toolbox [--print] [TOOL...]     bring the tools that rigs need, or list those that are there
 
 What they make and fetch is under target/. Nothing is installed.
@@ -61,6 +63,7 @@ fn command() -> Result<ExitCode> {
         Some(Value(name)) if name == "test" => test(parser),
         Some(Value(name)) if name == "nested" => nested(parser),
         Some(Value(name)) if name == "initrd" => initrd(parser),
+        Some(Value(name)) if name == "bench" => bench(parser),
         Some(Value(name)) if name == "toolbox" => toolbox(parser),
         None | Some(Long("help") | Short('h')) => help(),
         Some(Value(name)) if name == "help" => help(),
@@ -110,7 +113,7 @@ fn nested(mut parser: lexopt::Parser) -> Result<ExitCode> {
         Some(program) => program,
         None => {
             eprintln!("nested-amd: building kvm-vmm as a static program");
-            nested::build_vmm(Stdio::inherit())?
+            nested::build_vmm(&[], Stdio::inherit())?
         }
     };
     eprintln!("nested-amd: booting Linux with KVM in QEMU, which takes some seconds");
@@ -138,6 +141,14 @@ fn initrd(mut parser: lexopt::Parser) -> Result<ExitCode> {
     let Some(out) = out else { bail!("initrd: --out FILE is missing") };
     let toolbox = toolbox::Toolbox::ensure(&initrd::TOOLS)?;
     fs::write(&out, initrd::guest(&toolbox)?).with_context(|| out.display().to_string())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn bench(mut parser: lexopt::Parser) -> Result<ExitCode> {
+    match parser.next()? {
+        Some(Value(name)) if name == "startup" => bench::startup()?,
+        _ => bail!("bench: say which; there is startup"),
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,6 +1,6 @@
 //! The rigs: every check of the project that a machine can run, as a table.
 
-use crate::tools::{BUSYBOX, LINUX_BOOKWORM, LINUX_TRIXIE, QEMU, Tool};
+use crate::tools::{BUSYBOX, LINUX_BOOKWORM, LINUX_TRIXIE, QEMU, SEABIOS, Tool};
 
 /// A check with a name.
 #[derive(Debug)]
@@ -52,8 +52,16 @@ pub(crate) struct Boot {
     /// The kernel and its file, which brings our user space along; without one, the host's own
     /// default guest.
     pub(crate) kernel: Option<(&'static Tool, &'static str)>,
+    /// Whether SeaBIOS starts it, from the reset vector.
+    pub(crate) firmware: bool,
     /// More arguments for the host.
     pub(crate) options: &'static [&'static str],
+    /// More words for the guest's command line.
+    pub(crate) words: &'static str,
+    /// Features to build kvm-vmm with.
+    pub(crate) features: &'static [&'static str],
+    /// How often the nonce has to be told: once for each start of the guest.
+    pub(crate) starts: usize,
     /// Whether the platform gets a table with a fault in it. Then the rig passes if the guest
     /// complains, and only then: the judge is seen to judge.
     pub(crate) broken_table: bool,
@@ -70,6 +78,20 @@ pub(crate) enum Host {
     Qemu,
 }
 
+/// The tour on this machine's KVM: what other rigs vary.
+const GUEST: Boot = Boot {
+    host: Host::Kvm,
+    kernel: None,
+    firmware: false,
+    options: &[],
+    words: "",
+    features: &[],
+    starts: 1,
+    broken_table: false,
+};
+
+const KVM: &[Need] = &[Need::Kvm];
+const KVM_SEABIOS: &[Need] = &[Need::Kvm, Need::Tool(&SEABIOS)];
 const NESTED: &[Need] = &[Need::Tool(&QEMU), Need::Tool(&BUSYBOX), Need::Tool(&LINUX_TRIXIE)];
 const NESTED_BOOKWORM: &[Need] = &[
     Need::Tool(&QEMU),
@@ -90,28 +112,36 @@ pub(crate) static ALL: &[Rig] = &[
     ),
     cargo("unit", Tier::Ci, &["test", "--workspace"]),
     cargo("unit-release", Tier::Full, &["test", "--workspace", "--release"]),
+    on_kvm("kvm-tour", KVM, GUEST),
+    on_kvm("kvm-seabios", KVM_SEABIOS, Boot { firmware: true, ..GUEST }),
+    // A hard reset, and two that reset the CPU alone, which SeaBIOS makes a hard one.
+    on_kvm(
+        "kvm-seabios-resets",
+        KVM_SEABIOS,
+        Boot { firmware: true, words: "hvkit.resets=cf9,64,92", starts: 4, ..GUEST },
+    ),
     Rig {
-        name: "kvm-tour",
+        name: "kvm-endings",
         tier: Tier::Ci,
-        needs: &[Need::Kvm],
-        check: Check::Boot(Boot {
-            host: Host::Kvm,
-            kernel: None,
-            options: &[],
-            broken_table: false,
-        }),
-    },
-    Rig {
-        name: "kvm-registers",
-        tier: Tier::Ci,
-        needs: &[Need::Kvm],
-        check: Check::Cargo(&["test", "-p", "kvm-vmm", "--features", "kvm-rig"]),
+        needs: KVM,
+        check: Check::Cargo(&["test", "-p", "kvm-vmm", "--features", "kvm-rig,fault-injection"]),
     },
     // Linux on a platform that is known to be good, and on one that is known to be broken: when
     // these are right, a red nested rig is about our platform.
     on_qemu("control-linux", false),
     on_qemu("control-broken-table", true),
-    Rig { name: "nested-amd-tour", tier: Tier::Ci, needs: NESTED, check: nested(None, &[]) },
+    on_nested("nested-amd-tour", NESTED, Boot { kernel: None, ..GUEST }),
+    on_nested(
+        "nested-amd-broken-table",
+        NESTED,
+        Boot {
+            kernel: Some((&LINUX_TRIXIE, "vmlinuz")),
+            words: "kvm-vmm.fault=dsdt",
+            features: &["fault-injection"],
+            broken_table: true,
+            ..GUEST
+        },
+    ),
     linux("nested-amd-bzimage", "vmlinuz", &["--protocol", "linux64"]),
     linux("nested-amd-pvh", "vmlinux", &["--protocol", "pvh"]),
     linux("nested-amd-linux64", "vmlinux", &["--protocol", "linux64"]),
@@ -124,17 +154,17 @@ const fn cargo(name: &'static str, tier: Tier, arguments: &'static [&'static str
     Rig { name, tier, needs: &[], check: Check::Cargo(arguments) }
 }
 
-const fn nested(
-    kernel: Option<(&'static Tool, &'static str)>,
-    options: &'static [&'static str],
-) -> Check {
-    Check::Boot(Boot { host: Host::NestedAmd, kernel, options, broken_table: false })
+const fn on_kvm(name: &'static str, needs: &'static [Need], boot: Boot) -> Rig {
+    Rig { name, tier: Tier::Ci, needs, check: Check::Boot(boot) }
+}
+
+const fn on_nested(name: &'static str, needs: &'static [Need], boot: Boot) -> Rig {
+    on_kvm(name, needs, Boot { host: Host::NestedAmd, ..boot })
 }
 
 /// Debian 13's kernel in kvm-vmm.
 const fn linux(name: &'static str, file: &'static str, options: &'static [&'static str]) -> Rig {
-    let check = nested(Some((&LINUX_TRIXIE, file)), options);
-    Rig { name, tier: Tier::Ci, needs: NESTED, check }
+    on_nested(name, NESTED, Boot { kernel: Some((&LINUX_TRIXIE, file)), options, ..GUEST })
 }
 
 /// Debian 12's kernel in kvm-vmm.
@@ -143,13 +173,12 @@ const fn linux_6_1(
     file: &'static str,
     options: &'static [&'static str],
 ) -> Rig {
-    let check = nested(Some((&LINUX_BOOKWORM, file)), options);
-    Rig { name, tier: Tier::Ci, needs: NESTED_BOOKWORM, check }
+    let kernel = Some((&LINUX_BOOKWORM, file));
+    on_nested(name, NESTED_BOOKWORM, Boot { kernel, options, ..GUEST })
 }
 
 /// Debian 13's kernel in QEMU.
 const fn on_qemu(name: &'static str, broken_table: bool) -> Rig {
     let kernel = Some((&LINUX_TRIXIE, "vmlinuz"));
-    let check = Check::Boot(Boot { host: Host::Qemu, kernel, options: &[], broken_table });
-    Rig { name, tier: Tier::Ci, needs: NESTED, check }
+    on_kvm(name, NESTED, Boot { host: Host::Qemu, kernel, broken_table, ..GUEST })
 }

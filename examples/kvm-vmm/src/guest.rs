@@ -74,7 +74,10 @@ impl Inputs {
             SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let (memory_bytes, cpus) = (options.memory_bytes, options.cpus);
         let platform = Platform { memory_bytes, cpus, cpu_signature, epoch_seconds, start };
-        platform.build().map_err(|error| Failure::image(&self.name(options), &error))
+        let machine = platform.build();
+        #[cfg(feature = "fault-injection")]
+        let machine = machine.map(|machine| fault::inject(machine, &self.command_line));
+        machine.map_err(|error| Failure::image(&self.name(options), &error))
     }
 
     fn kernel<'a>(
@@ -101,4 +104,34 @@ impl Inputs {
 
 fn firmware(path: &Path) -> Result<Vec<u8>, Failure> {
     files::read(path, MOST_FIRMWARE_BYTES)
+}
+
+/// Faults that a guest's command line asks for, so that tests see what becomes of them.
+#[cfg(feature = "fault-injection")]
+mod fault {
+    use boot_plan::Contents;
+    use machine::Machine;
+
+    const DSDT: &str = "kvm-vmm.fault=dsdt";
+
+    /// Turns the last byte of the DSDT over, where the command line says so.
+    pub(super) fn inject<'m>(mut machine: Machine<'m>, command_line: &str) -> Machine<'m> {
+        if command_line.split_ascii_whitespace().any(|word| word == DSDT) {
+            for placement in &mut machine.plan.placements {
+                if let Contents::Owned(bytes) = &mut placement.contents {
+                    break_dsdt(bytes);
+                }
+            }
+        }
+        machine
+    }
+
+    fn break_dsdt(bytes: &mut [u8]) {
+        let Some(start) = bytes.windows(4).position(|bytes| bytes == b"DSDT") else { return };
+        let length = bytes[start + 4..].first_chunk().copied().map(u32::from_le_bytes);
+        let last = length.and_then(|length| (start + usize::try_from(length).ok()?).checked_sub(1));
+        if let Some(byte) = last.and_then(|last| bytes.get_mut(last)) {
+            *byte = !*byte;
+        }
+    }
 }
