@@ -1,4 +1,4 @@
-//! The VMX side of a hypervisor.
+#![doc = include_str!("../README.md")]
 #![no_std]
 
 mod access;
@@ -12,6 +12,8 @@ mod exit;
 mod fail;
 pub mod field;
 mod guest;
+#[cfg(target_arch = "x86_64")]
+pub mod hardware;
 mod host;
 mod interruption;
 mod msr_list;
