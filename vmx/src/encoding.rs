@@ -120,13 +120,25 @@ impl FieldAccess for ReadWrite {
 /// ```
 pub struct VmcsField<W, A> {
     encoding: FieldEncoding,
+    /// The place of the field in [`FIELDS`].
+    position: usize,
     kind: PhantomData<(W, A)>,
 }
 
 impl<W: FieldWidth, A: FieldAccess> VmcsField<W, A> {
     /// Makes the field of `encoding`; the field table alone does.
     pub(crate) const fn new(encoding: u32) -> Self {
-        Self { encoding: FieldEncoding::new(encoding), kind: PhantomData }
+        let mut position = 0;
+        while FIELDS[position].encoding.as_u32() != encoding {
+            position += 1;
+        }
+        Self { encoding: FieldEncoding::new(encoding), position, kind: PhantomData }
+    }
+
+    /// Returns the place of the field in [`FIELDS`].
+    #[inline]
+    pub(crate) const fn position(self) -> usize {
+        self.position
     }
 
     /// Returns the encoding that VMREAD and VMWRITE take.

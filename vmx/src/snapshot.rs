@@ -60,8 +60,12 @@ impl VmcsSnapshot {
 
     /// Returns the value of `field`, or `None` if it is lacking.
     #[must_use]
+    #[inline]
     pub fn get<W: FieldWidth, A: FieldAccess>(&self, field: VmcsField<W, A>) -> Option<W::Value> {
-        self.raw(field.encoding()).map(W::from_raw)
+        match self.has(field.position()) {
+            true => self.values.get(field.position()).copied().map(W::from_raw),
+            false => None,
+        }
     }
 
     /// Returns the value of the field of this encoding, or `None` if it is lacking or unknown.
@@ -120,6 +124,7 @@ impl VmcsSnapshot {
             .map(|(_, (field, value))| (field.encoding, value))
     }
 
+    #[inline]
     fn has(&self, position: usize) -> bool {
         self.present.get(position / 64).is_some_and(|word| word >> (position % 64) & 1 != 0)
     }

@@ -2,6 +2,7 @@
 
 mod allowed;
 mod ept_vpid;
+mod models;
 mod text;
 
 pub use allowed::{Allowed, ControlSet};
