@@ -1,0 +1,444 @@
+//! The way into the guest and out of it.
+//!
+//! What a round trip costs is counted in instructions. From the exit to the entry that answers it
+//! the stub executes 31 besides the handler's own: only the nine registers that a function may
+//! change are saved and loaded, the other six stay where they are and every function keeps them by
+//! itself.
+
+use core::arch::naked_asm;
+use core::fmt;
+use core::mem::offset_of;
+
+use guest_state::{GeneralRegisters, VcpuState};
+
+use super::operation::CurrentVmcs;
+use crate::{Error, ExitReason, InstructionError, VmFail, field};
+
+/// The registers that a System V function may change: what a handler on the fast path sees.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each field is the register of its name")]
+pub struct ScratchRegisters {
+    pub rax: u64,
+    pub rcx: u64,
+    pub rdx: u64,
+    pub rsi: u64,
+    pub rdi: u64,
+    pub r8: u64,
+    pub r9: u64,
+    pub r10: u64,
+    pub r11: u64,
+}
+
+/// The x87 and SSE state as FXSAVE64 stores it.
+#[repr(C, align(16))]
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct FxState(pub [u8; 512]);
+
+/// What the VMCS does not hold of a guest but the run stub keeps: all general-purpose registers but
+/// RSP, CR2, and the x87 and SSE state.
+#[repr(C, align(16))]
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each field is the register of its name")]
+pub struct GuestContext {
+    pub scratch: ScratchRegisters,
+    pub rbx: u64,
+    pub rbp: u64,
+    pub r12: u64,
+    pub r13: u64,
+    pub r14: u64,
+    pub r15: u64,
+    pub cr2: u64,
+    /// The x87 and SSE state.
+    pub fx: FxState,
+}
+
+/// Whether a handler on the fast path answered an exit.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnExit {
+    /// It did: the guest goes on.
+    Resume = 0,
+    /// It did not: [`CurrentVmcs::run`] returns.
+    Leave = 1,
+}
+
+/// What a handler on the fast path is given besides the registers.
+#[derive(Debug)]
+pub struct FastExit<'a, 'v, C> {
+    /// The VMCS that exited.
+    pub vmcs: &'a mut CurrentVmcs<'v>,
+    /// What the caller of [`CurrentVmcs::run`] gave.
+    pub data: &'a mut C,
+}
+
+/// A handler on the fast path.
+type Handler<C> =
+    for<'a, 'v> extern "sysv64" fn(&mut ScratchRegisters, &mut FastExit<'a, 'v, C>) -> OnExit;
+
+/// The handler that answers no exit: [`CurrentVmcs::run`] returns on each.
+#[must_use]
+pub extern "sysv64" fn leave_every_exit<C>(
+    _: &mut ScratchRegisters,
+    _: &mut FastExit<'_, '_, C>,
+) -> OnExit {
+    OnExit::Leave
+}
+
+impl CurrentVmcs<'_> {
+    /// Enters the guest, and returns at the first exit that `handler` does not answer.
+    ///
+    /// Each exit calls `handler` first, with the nine scratch registers and `data`; as long as it
+    /// says [`OnExit::Resume`], the guest goes on at once. On return `guest` holds all registers.
+    /// [`leave_every_exit`] makes it return at each exit.
+    ///
+    /// The stub keeps the guest's registers (all 15, RSP is in the VMCS), CR2, x87 and SSE state
+    /// apart from the host's, whose MXCSR and x87 control word come back. It sets HOST_RSP and
+    /// HOST_RIP by itself. Host code may use SSE freely, not AVX: the upper halves of the YMM
+    /// registers, XCR0, the debug registers but DR7, and MSRs that the VMCS does not switch stay the
+    /// guest's. While `handler` runs, CR2 and the x87 state do as well: a handler must neither cause
+    /// a page fault nor use x87 or MMX.
+    ///
+    /// After an exit interrupts are off (RFLAGS is 2).
+    ///
+    /// # Errors
+    /// [`Error::Instruction`] if VMLAUNCH or VMRESUME fails: no exit happened. An entry that fails
+    /// later, on the guest's state, does exit, with reason 33, 34 or 41.
+    ///
+    /// # Safety
+    /// 1. Every address in the VMCS points to what the SDM wants there, which nothing else uses
+    ///    against its rules: bitmaps, the EPT tables and every page that they map, MSR lists,
+    ///    virtual-APIC page and others.
+    /// 2. The host state leads back here: CR3, descriptor tables, segment selectors and bases are
+    ///    those that this code runs with, or as good. HOST_RSP and HOST_RIP were not written.
+    /// 3. CR4.OSFXSR is set.
+    /// 4. What the guest does to state that is not switched, and what MSR lists load, breaks nothing
+    ///    of the host.
+    ///
+    /// # Source
+    /// Intel SDM Vol. 3C, "VMLAUNCH/VMRESUME—Launch/Resume Virtual Machine".
+    #[inline]
+    pub unsafe fn run<C>(
+        &mut self,
+        guest: &mut GuestContext,
+        handler: Handler<C>,
+        data: &mut C,
+    ) -> Result<(), Error> {
+        let launched = self.is_launched();
+        let host_rsp = &raw mut self.vmcs.host_rsp;
+        let mut exit = FastExit { vmcs: self, data };
+        let exit: *mut FastExit<'_, '_, C> = &raw mut exit;
+        // SAFETY:
+        // 1. `self` proves root operation with a current VMCS; the caller answers for its content.
+        // 2. `guest` is valid for reads and writes and 16-byte aligned by its type.
+        // 3. The stub calls `handler` with `guest` and `exit`, whose types are those that `handler`
+        //    takes: the scratch registers are at offset 0 of `GuestContext`. Nothing else uses
+        //    either meanwhile.
+        // 4. `host_rsp` is read and written only before the first entry, before any call of
+        //    `handler`, so that the borrow within `exit` is not disturbed.
+        let status = unsafe {
+            enter_guest(guest, handler as *const (), exit.cast(), launched.into(), host_rsp)
+        };
+        match status {
+            0 => {
+                // An entry that failed while it loaded the guest leaves the VMCS as it was.
+                let reason = ExitReason(self.get(field::EXIT_REASON));
+                if !reason.is_entry_failure() {
+                    self.set_launched();
+                }
+                Ok(())
+            }
+            1 => Err(entry_failed(launched, VmFail::Invalid)),
+            _ => {
+                let number = self.get(field::INSTRUCTION_ERROR);
+                Err(entry_failed(launched, VmFail::Valid(InstructionError(number))))
+            }
+        }
+    }
+}
+
+#[cold]
+fn entry_failed(launched: bool, failure: VmFail) -> Error {
+    let instruction = if launched { "VMRESUME" } else { "VMLAUNCH" };
+    Error::Instruction { instruction, failure }
+}
+
+/// Enters the guest; returns 0 after an exit that the handler did not answer, 1 for VMfailInvalid,
+/// 2 for VMfailValid.
+///
+/// The frame, upward from HOST_RSP, which is 16-byte aligned: the context (0), the handler's second
+/// argument (8), the handler (16), MXCSR (24) and x87 control word (28) of the host, then the six
+/// registers that a System V function keeps, and the return address.
+#[unsafe(naked)]
+unsafe extern "sysv64" fn enter_guest(
+    guest: *mut GuestContext,
+    handler: *const (),
+    exit: *mut (),
+    launched: u64,
+    host_rsp: *mut u64,
+) -> u64 {
+    naked_asm!(
+        "push rbp",
+        "push rbx",
+        "push r12",
+        "push r13",
+        "push r14",
+        "push r15",
+        "sub rsp, 40",
+        "mov [rsp], rdi",
+        "mov [rsp + 8], rdx",
+        "mov [rsp + 16], rsi",
+        "stmxcsr [rsp + 24]",
+        "fnstcw [rsp + 28]",
+        // The stack of the last run, or another?
+        "cmp [r8], rsp",
+        "je 2f",
+        "mov eax, {host_rsp}",
+        "vmwrite rax, rsp",
+        "jbe 5f",
+        "mov eax, {host_rip}",
+        "lea rdx, [rip + 4f]",
+        "vmwrite rax, rdx",
+        "jbe 5f",
+        "mov [r8], rsp",
+        "2:",
+        "mov rax, [rdi + {cr2}]",
+        "mov cr2, rax",
+        "fxrstor64 [rdi + {fx}]",
+        "mov rbx, [rdi + {rbx}]",
+        "mov rbp, [rdi + {rbp}]",
+        "mov r12, [rdi + {r12}]",
+        "mov r13, [rdi + {r13}]",
+        "mov r14, [rdi + {r14}]",
+        "mov r15, [rdi + {r15}]",
+        "test rcx, rcx",
+        "mov rax, [rdi + {rax}]",
+        "mov rcx, [rdi + {rcx}]",
+        "mov rdx, [rdi + {rdx}]",
+        "mov rsi, [rdi + {rsi}]",
+        "mov r8, [rdi + {r8}]",
+        "mov r9, [rdi + {r9}]",
+        "mov r10, [rdi + {r10}]",
+        "mov r11, [rdi + {r11}]",
+        "mov rdi, [rdi + {rdi}]",
+        "jnz 3f",
+        "vmlaunch",
+        "jmp 6f",
+        "3:",
+        "vmresume",
+        "jmp 6f",
+        // HOST_RIP.
+        "4:",
+        "push rax",
+        "mov rax, [rsp + 8]",
+        "mov [rax + {rcx}], rcx",
+        "mov [rax + {rdx}], rdx",
+        "mov [rax + {rsi}], rsi",
+        "mov [rax + {rdi}], rdi",
+        "mov [rax + {r8}], r8",
+        "mov [rax + {r9}], r9",
+        "mov [rax + {r10}], r10",
+        "mov [rax + {r11}], r11",
+        "pop qword ptr [rax + {rax}]",
+        "fxsave64 [rax + {fx}]",
+        "ldmxcsr [rsp + 24]",
+        "mov rdi, rax",
+        "mov rsi, [rsp + 8]",
+        "call [rsp + 16]",
+        "test eax, eax",
+        "mov rdi, [rsp]",
+        "jnz 7f",
+        "fxrstor64 [rdi + {fx}]",
+        "mov rax, [rdi + {rax}]",
+        "mov rcx, [rdi + {rcx}]",
+        "mov rdx, [rdi + {rdx}]",
+        "mov rsi, [rdi + {rsi}]",
+        "mov r8, [rdi + {r8}]",
+        "mov r9, [rdi + {r9}]",
+        "mov r10, [rdi + {r10}]",
+        "mov r11, [rdi + {r11}]",
+        "mov rdi, [rdi + {rdi}]",
+        "vmresume",
+        "jmp 6f",
+        // A VMWRITE failed before anything of the guest was loaded.
+        "5:",
+        "setc al",
+        "setz cl",
+        "jmp 9f",
+        // The entry failed. The context holds the scratch registers and the x87 and SSE state.
+        "6:",
+        "setc al",
+        "setz cl",
+        "mov rdi, [rsp]",
+        "jmp 8f",
+        // The handler leaves.
+        "7:",
+        "xor eax, eax",
+        "xor ecx, ecx",
+        "8:",
+        "mov [rdi + {rbx}], rbx",
+        "mov [rdi + {rbp}], rbp",
+        "mov [rdi + {r12}], r12",
+        "mov [rdi + {r13}], r13",
+        "mov [rdi + {r14}], r14",
+        "mov [rdi + {r15}], r15",
+        "mov rdx, cr2",
+        "mov [rdi + {cr2}], rdx",
+        "fninit",
+        "fldcw [rsp + 28]",
+        "ldmxcsr [rsp + 24]",
+        "9:",
+        "movzx eax, al",
+        "movzx ecx, cl",
+        "lea eax, [eax + 2 * ecx]",
+        "add rsp, 40",
+        "pop r15",
+        "pop r14",
+        "pop r13",
+        "pop r12",
+        "pop rbx",
+        "pop rbp",
+        "ret",
+        host_rsp = const field::HOST_RSP.encoding().as_u32(),
+        host_rip = const field::HOST_RIP.encoding().as_u32(),
+        rax = const offset_of!(GuestContext, scratch.rax),
+        rcx = const offset_of!(GuestContext, scratch.rcx),
+        rdx = const offset_of!(GuestContext, scratch.rdx),
+        rsi = const offset_of!(GuestContext, scratch.rsi),
+        rdi = const offset_of!(GuestContext, scratch.rdi),
+        r8 = const offset_of!(GuestContext, scratch.r8),
+        r9 = const offset_of!(GuestContext, scratch.r9),
+        r10 = const offset_of!(GuestContext, scratch.r10),
+        r11 = const offset_of!(GuestContext, scratch.r11),
+        rbx = const offset_of!(GuestContext, rbx),
+        rbp = const offset_of!(GuestContext, rbp),
+        r12 = const offset_of!(GuestContext, r12),
+        r13 = const offset_of!(GuestContext, r13),
+        r14 = const offset_of!(GuestContext, r14),
+        r15 = const offset_of!(GuestContext, r15),
+        cr2 = const offset_of!(GuestContext, cr2),
+        fx = const offset_of!(GuestContext, fx),
+    )
+}
+
+const _: () = assert!(offset_of!(GuestContext, scratch) == 0);
+const _: () = assert!(offset_of!(GuestContext, fx).is_multiple_of(16));
+
+impl GuestContext {
+    /// Takes from `state` what the VMCS does not hold.
+    #[must_use]
+    pub fn new(state: &VcpuState) -> Self {
+        let g = &state.general;
+        Self {
+            scratch: ScratchRegisters {
+                rax: g.rax,
+                rcx: g.rcx,
+                rdx: g.rdx,
+                rsi: g.rsi,
+                rdi: g.rdi,
+                r8: g.r8,
+                r9: g.r9,
+                r10: g.r10,
+                r11: g.r11,
+            },
+            rbx: g.rbx,
+            rbp: g.rbp,
+            r12: g.r12,
+            r13: g.r13,
+            r14: g.r14,
+            r15: g.r15,
+            cr2: state.cr2,
+            fx: FxState::new(&state.fpu),
+        }
+    }
+
+    /// Writes to `state` what the VMCS does not hold; RSP is left as it is.
+    pub fn save(&self, state: &mut VcpuState) {
+        let s = &self.scratch;
+        state.general = GeneralRegisters {
+            rax: s.rax,
+            rbx: self.rbx,
+            rcx: s.rcx,
+            rdx: s.rdx,
+            rsi: s.rsi,
+            rdi: s.rdi,
+            rbp: self.rbp,
+            rsp: state.general.rsp,
+            r8: s.r8,
+            r9: s.r9,
+            r10: s.r10,
+            r11: s.r11,
+            r12: self.r12,
+            r13: self.r13,
+            r14: self.r14,
+            r15: self.r15,
+        };
+        state.cr2 = self.cr2;
+        state.fpu = self.fx.fpu();
+    }
+
+    /// Returns the register of this number, as ModRM and exit qualifications count them; `None` for
+    /// 4, RSP, which is in the VMCS, and for numbers that are none.
+    #[must_use]
+    pub fn register(&self, number: u8) -> Option<u64> {
+        let s = &self.scratch;
+        Some(match number {
+            0 => s.rax,
+            1 => s.rcx,
+            2 => s.rdx,
+            3 => self.rbx,
+            5 => self.rbp,
+            6 => s.rsi,
+            7 => s.rdi,
+            8 => s.r8,
+            9 => s.r9,
+            10 => s.r10,
+            11 => s.r11,
+            12 => self.r12,
+            13 => self.r13,
+            14 => self.r14,
+            15 => self.r15,
+            _ => return None,
+        })
+    }
+
+    /// Gives access to the register of this number, as [`register`](Self::register) counts.
+    pub fn register_mut(&mut self, number: u8) -> Option<&mut u64> {
+        let s = &mut self.scratch;
+        Some(match number {
+            0 => &mut s.rax,
+            1 => &mut s.rcx,
+            2 => &mut s.rdx,
+            3 => &mut self.rbx,
+            5 => &mut self.rbp,
+            6 => &mut s.rsi,
+            7 => &mut s.rdi,
+            8 => &mut s.r8,
+            9 => &mut s.r9,
+            10 => &mut s.r10,
+            11 => &mut s.r11,
+            12 => &mut self.r12,
+            13 => &mut self.r13,
+            14 => &mut self.r14,
+            15 => &mut self.r15,
+            _ => return None,
+        })
+    }
+}
+
+impl fmt::Debug for FxState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "FxState({:x?})", self.fpu())
+    }
+}
+
+impl fmt::Debug for GuestContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { scratch, rbx, rbp, r12, r13, r14, r15, cr2, fx: _ } = self;
+        write!(
+            f,
+            "GuestContext {{ {scratch:x?}, rbx: {rbx:#x}, rbp: {rbp:#x}, r12: {r12:#x}, \
+             r13: {r13:#x}, r14: {r14:#x}, r15: {r15:#x}, cr2: {cr2:#x}, .. }}"
+        )
+    }
+}
