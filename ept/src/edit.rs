@@ -69,11 +69,12 @@ impl Edit {
         match *self {
             Self::Map(mapper) => {
                 let new = mapper.leaf(level, part.base);
+                // A table is filled and then merged, which keeps the flags of pages that stay.
                 if leaf && old.without_accessed_dirty() == new.bits() {
                     Step::Keep
                 } else if part.whole && leaf && old.address() == new.address() {
                     Step::Change(EptEntry::from_bits(new.bits() | old.accessed_dirty_bits()))
-                } else if part.whole && level <= mapper.largest {
+                } else if part.whole && level <= mapper.largest && !old.is_table(level) {
                     Step::Replace(new)
                 } else {
                     Step::Descend

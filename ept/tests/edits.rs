@@ -78,7 +78,7 @@ fn a_split_page_maps_the_same_and_merges_when_equal_again() {
     let debt = ept.protect(hole, EptPermissions::RX).unwrap();
     assert!(!debt.is_empty());
     assert_eq!(pages(&ept).len(), 511 + 512);
-    assert_eq!(ept.memory().in_use.len(), 4);
+    assert_eq!(ept.memory().in_use(), 4);
     for gpa in [0, hole.start().as_u64(), hole.end().as_u64(), GIB - 1] {
         assert_eq!(ept.translate(Gpa::new(gpa)).unwrap().hpa, Hpa::new(gpa + GIB));
     }
@@ -86,7 +86,7 @@ fn a_split_page_maps_the_same_and_merges_when_equal_again() {
     assert_eq!(pages(&ept), [(0, PageSize::Size1G)]);
     assert_eq!(ept.retired_frames(), 2, "held until the debt is paid");
     pay(&mut ept, debt + more);
-    assert_eq!(ept.memory().in_use.len(), 2);
+    assert_eq!(ept.memory().in_use(), 2);
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn out_of_frames_leaves_the_tables_as_they_were() {
     let refused = ept.map(range(512 * GIB - KIB4, 2 * KIB4), Hpa::ZERO, EptAttributes::RAM);
     assert_eq!(refused, Err(Error::OutOfFrames { needed: 5 }));
     assert_eq!(pages(&ept), [(0, PageSize::Size1G)]);
-    assert_eq!(ept.memory().in_use.len(), 2);
+    assert_eq!(ept.memory().in_use(), 2);
     assert_eq!(ept.retired_frames(), 0);
 }
 
@@ -148,7 +148,7 @@ fn bad_arguments_are_refused_with_their_reason() {
         let attributes = EptAttributes::new(EptPermissions::RW, bad);
         assert_eq!(ept.map(range(0, KIB4), Hpa::ZERO, attributes), Err(Error::MemoryType(bad)));
     }
-    assert_eq!(ept.memory().in_use.len(), 1);
+    assert_eq!(ept.memory().in_use(), 1);
 }
 
 #[test]
@@ -198,7 +198,7 @@ fn frames_come_back_only_when_a_debt_as_young_as_they_is_settled() {
     let third = ept.unmap(range(0, KIB4)).unwrap();
     pay(&mut ept, third);
     assert_eq!(ept.retired_frames(), 0, "the dropped debt is paid with a later one");
-    assert_eq!(ept.memory().in_use.len(), 1);
+    assert_eq!(ept.memory().in_use(), 1);
 }
 
 #[test]

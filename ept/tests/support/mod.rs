@@ -2,9 +2,9 @@
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part of it")]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use ept::{EptAttributes, EptCaps, Table, TableMemory};
 use guest_state::{Gpa, GpaRange, Hpa};
@@ -33,41 +33,65 @@ pub fn range(start: u64, size: u64) -> GpaRange {
 /// Frames are scattered and full of garbage. `tables` can be shared with "hardware".
 #[derive(Debug, Default)]
 pub struct Books {
-    pub tables: HashMap<u64, Arc<Table>>,
-    pub in_use: BTreeSet<u64>,
-    next: u64,
-    pub limit: usize,
+    pub tables: Vec<Arc<Table>>,
+    used: Vec<bool>,
+    /// Frames that were freed, to be used again, oldest first.
+    freed: VecDeque<usize>,
+    limit: usize,
 }
 
 impl Books {
+    const FIRST: u64 = 0x3000;
+    const STEP: u64 = 0x7000;
+
     pub fn new(limit: usize) -> Self {
         Self { limit, ..Self::default() }
+    }
+
+    pub fn in_use(&self) -> usize {
+        self.used.iter().filter(|&&used| used).count()
+    }
+
+    fn index(&self, frame: Hpa) -> Option<usize> {
+        let offset = frame.as_u64().checked_sub(Self::FIRST)?;
+        let index = usize::try_from(offset / Self::STEP).unwrap();
+        (offset % Self::STEP == 0 && index < self.tables.len()).then_some(index)
+    }
+
+    /// Reads an entry as hardware would; no memory reads as zero.
+    pub fn read(&self, address: u64) -> u64 {
+        let index = usize::try_from(address >> 3 & 511).unwrap();
+        let table = self.table(Hpa::new(address & !0xFFF));
+        table.map_or(0, |table| table.0[index].load(Ordering::Relaxed))
     }
 }
 
 impl TableMemory for Books {
     fn allocate(&mut self) -> Option<Hpa> {
-        if self.in_use.len() >= self.limit {
-            return None;
-        }
-        self.next = (self.next + 0x1_0000) % 0x10_0000_0000;
-        let mut frame = self.next;
-        while self.in_use.contains(&frame) {
-            frame += 0x1000;
-        }
-        let table = self.tables.entry(frame).or_default();
-        table.0.iter().for_each(|entry| entry.store(0xDEAD_BEEF_DEAD_BEEF, Ordering::Relaxed));
-        assert!(self.in_use.insert(frame));
-        Some(Hpa::new(frame))
+        let index = if self.tables.len() < self.limit {
+            self.tables.push(Arc::default());
+            self.used.push(false);
+            self.tables.len() - 1
+        } else {
+            self.freed.pop_front()?
+        };
+        let garbage = |entry: &AtomicU64| entry.store(0xDEAD_BEEF_DEAD_BEEF, Ordering::Relaxed);
+        self.tables[index].0.iter().for_each(garbage);
+        self.used[index] = true;
+        Some(Hpa::new(Self::FIRST + index as u64 * Self::STEP))
     }
 
     fn free(&mut self, frame: Hpa) {
-        assert!(self.in_use.remove(&frame.as_u64()), "{frame} freed twice");
+        let index = self.index(frame).unwrap();
+        assert!(self.used[index], "{frame} freed twice");
+        self.used[index] = false;
+        self.freed.push_back(index);
     }
 
     fn table(&self, frame: Hpa) -> Option<&Table> {
-        assert!(self.in_use.contains(&frame.as_u64()), "{frame} used while free");
-        self.tables.get(&frame.as_u64()).map(|table| &**table)
+        let index = self.index(frame)?;
+        assert!(self.used[index], "{frame} used while free");
+        Some(&self.tables[index])
     }
 }
 
