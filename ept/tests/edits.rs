@@ -4,11 +4,11 @@
 mod support;
 
 use ept::{
-    Ept, EptAttributes, EptCaps, EptFlags, EptOptions, EptPermissions, Error, FramePool,
+    Ept, EptAttributes, EptCaps, EptEntry, EptFlags, EptOptions, EptPermissions, Error, FramePool,
     InvalidationDebt, Invept, Requirement, Table,
 };
 use guest_state::{Gpa, Hpa, MemoryType, PageSize};
-use support::{ALL, ARRANDALE, Books, GIB, KIB4, MIB2, caps, range};
+use support::{ALL, ARRANDALE, Books, Found, GIB, KIB4, MIB2, Reference, caps, range};
 
 fn new(limit: usize) -> Ept<Books> {
     Ept::new(Books::new(limit), caps()).unwrap()
@@ -261,4 +261,56 @@ fn a_pool_that_can_not_be_pointed_to_gives_no_frames() {
     assert_eq!(new(!0xFFF), Some(Error::OutOfFrames { needed: 1 }));
     assert_eq!(new(1 << 36), Some(Error::BadFrame(Hpa::new(1 << 36))));
     assert_eq!(new((1 << 36) - KIB4), None);
+}
+
+#[test]
+fn an_invalidation_is_due_just_where_the_guidelines_say() {
+    // The list of the SDM's "Guidelines for Use of the INVEPT Instruction", one bit at a time.
+    let needs = |old, new| EptEntry::from_bits(old).change_needs_invept(EptEntry::from_bits(new));
+    let page = 0x1234_5000 | 6 << 3 | 0x300 | 0x407;
+    assert!(!needs(page, page));
+    assert!(!needs(0, page), "not present before");
+    assert!(needs(page, 0));
+    for bit in [0, 1, 2, 10] {
+        assert!(needs(page, page & !(1 << bit)), "permission {bit} taken away");
+        assert!(!needs(page & !(1 << bit), page), "permission {bit} given");
+    }
+    for bit in [8, 9] {
+        assert!(needs(page, page & !(1 << bit)), "flag {bit} cleared");
+        assert!(!needs(page & !(1 << bit), page), "flag {bit} set");
+    }
+    for bit in (3..8).chain(12..52).chain([57, 58, 60, 61, 63]) {
+        assert!(needs(page, page ^ 1 << bit), "bit {bit}");
+    }
+}
+
+#[test]
+fn five_levels_reach_beyond_48_bits() {
+    let options = EptOptions { five_levels: true, ..EptOptions::default() };
+    let mut ept = Ept::with_options(Books::new(16), caps(), options).unwrap();
+    let page = range((1 << 57) - KIB4, KIB4);
+    assert!(ept.map(page, Hpa::new(MIB2), EptAttributes::RAM).unwrap().is_empty());
+    assert_eq!(ept.memory().in_use(), 5);
+    assert_eq!(ept.translate(page.start()).unwrap().hpa, Hpa::new(MIB2));
+    let huge = range(1 << 56, GIB);
+    assert!(ept.map(huge, Hpa::ZERO, EptAttributes::RAM).unwrap().is_empty());
+    assert_eq!(ept.walk(huge.start()).steps().count(), 3);
+    let reference = Reference {
+        eptp: ept.pointer().bits(),
+        maxphyaddr: 46,
+        execute_only: true,
+        huge: true,
+        user: false,
+    };
+    for (gpa, hpa) in [((1 << 57) - 1, MIB2 + 0xFFF), ((1 << 56) + 5, 5)] {
+        let found = reference.walk(|address| ept.memory().read(address), gpa);
+        assert!(matches!(found, Found::Page { hpa: reached, .. } if reached == hpa));
+    }
+    let beyond = range(1 << 57, KIB4);
+    let refused = Error::PastGuestWidth { range: beyond, bits: 57 };
+    assert_eq!(ept.unmap(beyond), Err(refused));
+    assert_eq!(ept.translate(beyond.start()), None);
+    let debt = ept.unmap(range(0, 1 << 57)).unwrap();
+    pay(&mut ept, debt);
+    assert_eq!(ept.memory().in_use(), 1);
 }

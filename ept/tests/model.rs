@@ -212,6 +212,13 @@ impl Run {
                 (Found::Page { hpa, leaf, page_bytes }, Some(found)) => {
                     assert_eq!((hpa, leaf), (found.hpa.as_u64(), found.entry.bits()));
                     assert_eq!(page_bytes, found.page_size.bytes());
+                    // The leaf is, bit for bit, what the model's attributes say.
+                    let (page_hpa, attributes) = expected.unwrap();
+                    let base = page_hpa & !(page_bytes - 1);
+                    let size = if page_bytes == KIB4 { 0 } else { 0x80 };
+                    let kind = u64::from(attributes.memory_type.0) << 3;
+                    let bits = attributes.permissions.bits() | kind | attributes.flags.bits();
+                    assert_eq!(leaf & !0x300, base | size | bits);
                     assert_eq!(walk.end(), WalkEnd::Page(found.hpa));
                     assert_eq!(walk.permissions(), found.entry.permissions());
                     let flags = self.touched.get(&page).copied().unwrap_or_default();
