@@ -4,7 +4,8 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use guest_state::{GpaRange, Hpa, MemoryType};
 
-use crate::level::{Part, Span};
+use crate::leaves::{self, load};
+use crate::level::{Part, Run, Span};
 use crate::{Ept, EptEntry, EptFlags, Error, InvalidationDebt, Level, TableMemory};
 
 /// What is to be done with every page of a range.
@@ -37,21 +38,13 @@ pub(crate) struct Mapper {
 impl Mapper {
     /// Returns the leaf for `gpa`, the base of an entry of `level`.
     const fn leaf(&self, level: Level, gpa: u64) -> EptEntry {
-        let large = if matches!(level, Level::Pt) { 0 } else { EptEntry::LARGE };
-        EptEntry::from_bits(self.offset.wrapping_add(gpa) | self.bits | large)
+        EptEntry::from_bits(self.offset.wrapping_add(gpa) | self.bits | level.large_bit())
     }
-}
 
-/// What an edit does with one entry.
-enum Step {
-    /// Nothing.
-    Keep,
-    /// Replace it; flags that hardware sets are of no interest.
-    Replace(EptEntry),
-    /// Replace it, keeping the flags that hardware sets.
-    Change(EptEntry),
-    /// Go on in the table below it, made first if there is none.
-    Descend,
+    /// Returns how many tables it takes to map all that an empty entry of `level` is for.
+    fn tables_below(&self, level: Level) -> u64 {
+        (self.largest as u8..level as u8).fold(0, |tables, _| tables * 512 + 1)
+    }
 }
 
 impl Edit {
@@ -63,37 +56,15 @@ impl Edit {
         Ok(Self::Change { mask: EptEntry::MEMORY_TYPE, bits: (memory_type.0 as u64) << 3 })
     }
 
-    /// Decides what to do with `old`, the entry for `part` in a table of `level`.
-    fn step(&self, level: Level, part: &Part, old: EptEntry) -> Step {
+    /// Tells whether pages that `old`, the entry of `level` for `base`, maps or could map change.
+    fn concerns(&self, level: Level, base: u64, old: EptEntry) -> bool {
         let leaf = old.is_leaf(level);
         match *self {
             Self::Map(mapper) => {
-                let new = mapper.leaf(level, part.base);
-                // A table is filled and then merged, which keeps the flags of pages that stay.
-                if leaf && old.without_accessed_dirty() == new.bits() {
-                    Step::Keep
-                } else if part.whole && leaf && old.address() == new.address() {
-                    Step::Change(EptEntry::from_bits(new.bits() | old.accessed_dirty_bits()))
-                } else if part.whole && level <= mapper.largest && !old.is_table(level) {
-                    Step::Replace(new)
-                } else {
-                    Step::Descend
-                }
+                !leaf || old.without_accessed_dirty() != mapper.leaf(level, base).bits()
             }
-            Self::Unmap => match (old.is_present(), part.whole) {
-                (false, _) => Step::Keep,
-                (true, true) => Step::Replace(EptEntry::EMPTY),
-                (true, false) => Step::Descend,
-            },
-            Self::Change { mask, bits } => {
-                let new = EptEntry::from_bits(old.bits() & !mask | bits);
-                match (old.is_present(), leaf) {
-                    (false, _) => Step::Keep,
-                    (true, true) if new == old => Step::Keep,
-                    (true, true) if part.whole => Step::Change(new),
-                    (true, _) => Step::Descend,
-                }
-            }
+            Self::Unmap => old.is_present(),
+            Self::Change { mask, bits } => old.is_present() && (!leaf || old.bits() & mask != bits),
         }
     }
 }
@@ -113,6 +84,9 @@ impl<M: TableMemory> Ept<M> {
     /// Makes one edit: counts the frames that it needs, takes them, and applies it.
     pub(crate) fn edit(&mut self, range: GpaRange, edit: &Edit) -> Result<InvalidationDebt, Error> {
         let span = self.span(range)?;
+        if range.is_empty() {
+            return Ok(InvalidationDebt::NONE);
+        }
         let top = self.rules.options().top_level();
         let needed = self.count_frames(Below::Table(self.root), top, span, edit)?;
         self.take_reserve(needed)?;
@@ -138,28 +112,54 @@ impl<M: TableMemory> Ept<M> {
         span: Span,
         edit: &Edit,
     ) -> Result<u64, Error> {
-        let table = match below {
-            Below::Table(frame) => Some(self.memory.table(frame).ok_or(Error::LostTable(frame))?),
-            _ => None,
-        };
-        let Some(next) = level.below() else { return Ok(0) };
+        if let Below::Table(frame) = below {
+            self.memory.table(frame).ok_or(Error::LostTable(frame))?;
+        }
+        let cut = level.cut(span);
         let mut count = 0;
-        for part in level.parts(span) {
-            let old = match below {
-                Below::Leaf(leaf) => leaf.piece(part.index as u64, level),
-                _ => table.map_or(EptEntry::EMPTY, |table| load(&table.0[part.index])),
-            };
-            if matches!(edit.step(level, &part, old), Step::Descend) {
-                let inner = if old.is_table(level) {
-                    Below::Table(old.address())
-                } else {
-                    count += 1;
-                    if old.is_present() { Below::Leaf(old) } else { Below::Nothing }
-                };
-                count += self.count_frames(inner, next, part.span, edit)?;
+        for part in cut.ends() {
+            count += self.count_frames_of(below, level, part, edit)?;
+        }
+        // Entries that are covered whole need tables only to map pages smaller than they are for.
+        match (edit, below) {
+            (Edit::Map(mapper), _) if level <= mapper.largest => {}
+            (Edit::Map(mapper), Below::Nothing) => {
+                count += cut.whole.count as u64 * mapper.tables_below(level);
             }
+            (Edit::Map(_), _) => {
+                for part in cut.whole.parts() {
+                    count += self.count_frames_of(below, level, part, edit)?;
+                }
+            }
+            _ => {}
         }
         Ok(count)
+    }
+
+    fn count_frames_of(
+        &self,
+        below: Below,
+        level: Level,
+        part: Part,
+        edit: &Edit,
+    ) -> Result<u64, Error> {
+        let old = match below {
+            Below::Table(frame) => self.load(frame, part.index),
+            Below::Leaf(leaf) => leaf.piece(part.index as u64, level),
+            Below::Nothing => EptEntry::EMPTY,
+        };
+        let Some(next) = level.below() else { return Ok(0) };
+        if !edit.concerns(level, part.base, old) {
+            return Ok(0);
+        }
+        let (made, inner) = if old.is_table(level) {
+            (0, Below::Table(old.address()))
+        } else if old.is_present() {
+            (1, Below::Leaf(old))
+        } else {
+            (1, Below::Nothing)
+        };
+        Ok(made + self.count_frames(inner, next, part.span, edit)?)
     }
 
     /// Takes `needed` frames from the memory, all or none.
@@ -169,7 +169,7 @@ impl<M: TableMemory> Ept<M> {
                 None => Error::OutOfFrames { needed },
                 Some(frame) => match self.rules.table(frame) {
                     Ok(_) if self.memory.table(frame).is_some() => {
-                        self.reserve.push(&self.memory, frame);
+                        self.reserve.push(frame, |frame| self.memory.table(frame));
                         continue;
                     }
                     result => {
@@ -184,74 +184,95 @@ impl<M: TableMemory> Ept<M> {
         Ok(())
     }
 
+    /// Takes a frame from the reserve, which has as many as the edit was found to need.
+    fn take(&mut self) -> Option<Hpa> {
+        self.reserve.pop(|frame| self.memory.table(frame))
+    }
+
     pub(crate) fn free_reserve(&mut self) {
-        while let Some(frame) = self.reserve.pop(&self.memory) {
+        while let Some(frame) = self.take() {
             self.memory.free(frame);
         }
     }
 
     /// Applies `edit` to `span`, which lies within the table of `level` at `frame`.
     pub(crate) fn apply(&mut self, frame: Hpa, level: Level, span: Span, edit: &Edit) {
-        for part in level.parts(span) {
-            let Some(table) = self.memory.table(frame) else { return };
-            let slot = &table.0[part.index];
-            let old = load(slot);
-            match edit.step(level, &part, old) {
-                Step::Keep => {}
-                Step::Replace(new) => {
-                    slot.store(new.bits(), Ordering::Release);
-                    self.invept_due |= old.change_needs_invept(new);
-                    if let (true, Some(below)) = (old.is_table(level), level.below()) {
-                        self.retire_tree(old.address(), below);
-                    }
-                }
-                Step::Change(new) => {
-                    self.exchange(slot, old, new);
-                    self.invept_due |= old.change_needs_invept(new);
-                }
-                Step::Descend => {
-                    let Some(below) = level.below() else { continue };
-                    if let (Edit::Map(mapper), false) = (edit, old.is_present()) {
-                        if let Some(new) = self.build(below, part.span, mapper) {
-                            self.store(frame, part.index, new);
-                        }
-                        continue;
-                    }
-                    if old.is_leaf(level) && self.split(frame, below, part.index).is_none() {
-                        continue;
-                    }
-                    let child = self.load(frame, part.index).address();
-                    self.apply(child, below, part.span, edit);
-                    self.tidy(frame, level, part.index, child);
-                }
+        let cut = level.cut(span);
+        for part in cut.ends() {
+            self.apply_below(frame, level, part, edit);
+        }
+        let mut left = cut.whole;
+        while left.count > 0 {
+            left = left.skip(self.apply_leaves(frame, level, left, edit));
+            if left.count > 0 {
+                self.apply_below(frame, level, left.first(), edit);
+                left = left.skip(1);
             }
         }
+    }
+
+    /// Applies `edit` to entries that are or become leaves or holes, up to the first that is none
+    /// of these; returns how many came before.
+    fn apply_leaves(&mut self, frame: Hpa, level: Level, run: Run, edit: &Edit) -> usize {
+        let Some(table) = self.memory.table(frame) else { return run.count };
+        let slots = &table.0[run.index..][..run.count];
+        let flags_change = self.rules.accessed_dirty();
+        let done = match *edit {
+            Edit::Map(mapper) if level > mapper.largest => return 0,
+            Edit::Map(mapper) => {
+                leaves::map(slots, level, mapper.leaf(level, run.base), flags_change)
+            }
+            Edit::Unmap => leaves::unmap(slots, level),
+            Edit::Change { mask, bits } => leaves::change(slots, level, mask, bits, flags_change),
+        };
+        self.invept_due |= done.invept_due;
+        done.count
+    }
+
+    /// Applies `edit` to a part for which it needs a table below the entry, or finds one there.
+    fn apply_below(&mut self, frame: Hpa, level: Level, part: Part, edit: &Edit) -> Option<()> {
+        let (below, old) = (level.below()?, self.load(frame, part.index));
+        if !edit.concerns(level, part.base, old) {
+            return None;
+        }
+        match *edit {
+            Edit::Map(mapper) if !old.is_present() => {
+                let new = self.build(below, part.span, &mapper)?;
+                self.store(frame, part.index, new);
+                return Some(());
+            }
+            Edit::Unmap if part.whole => {
+                self.store(frame, part.index, EptEntry::EMPTY);
+                self.retire_tree(old.address(), below);
+                return Some(());
+            }
+            _ => {}
+        }
+        if old.is_leaf(level) {
+            self.split(frame, below, part.index)?;
+        }
+        let child = self.load(frame, part.index).address();
+        self.apply(child, below, part.span, edit);
+        self.tidy(frame, level, part.index, child)
     }
 
     /// Makes a table of `level` that maps `span` and nothing else, with all below it, and returns
     /// the entry that will link it.
     fn build(&mut self, level: Level, span: Span, mapper: &Mapper) -> Option<EptEntry> {
-        let frame = self.reserve.pop(&self.memory)?;
-        let bytes = level.span_bytes();
-        // The entries that will be leaves: whole ones, if leaves may be at this level.
-        let (first, end) = if level <= mapper.largest {
-            let first = span.start.next_multiple_of(bytes);
-            (first, (span.end & !(bytes - 1)).max(first))
-        } else {
-            (span.start, span.start)
-        };
-        let mut at = span.start & !((bytes << 9) - 1);
-        for slot in &self.memory.table(frame)?.0 {
-            let leaf = first <= at && at < end;
-            slot.store(if leaf { mapper.leaf(level, at).bits() } else { 0 }, Ordering::Relaxed);
-            at += bytes;
-        }
+        let frame = self.take()?;
+        let cut = level.cut(span);
+        let nothing = cut.whole.skip(cut.whole.count);
+        let (pages, tables) =
+            if level <= mapper.largest { (cut.whole, nothing) } else { (nothing, cut.whole) };
+        let table = &self.memory.table(frame)?.0;
+        let (before, rest) = table.split_at_checked(pages.index)?;
+        let (slots, after) = rest.split_at_checked(pages.count)?;
+        before.iter().chain(after).for_each(|slot| slot.store(0, Ordering::Relaxed));
+        leaves::fill(slots, mapper.leaf(level, pages.base), level.span_bytes());
         if let Some(below) = level.below() {
-            for part in level.parts(span) {
-                if !(first <= part.base && part.base < end) {
-                    let entry = self.build(below, part.span, mapper)?;
-                    self.store(frame, part.index, entry);
-                }
+            for part in cut.ends().chain(tables.parts()) {
+                let entry = self.build(below, part.span, mapper)?;
+                self.store(frame, part.index, entry);
             }
         }
         Some(EptEntry::table(frame))
@@ -259,7 +280,7 @@ impl<M: TableMemory> Ept<M> {
 
     /// Replaces the leaf at `index` by a table of `level` whose 512 leaves map the same.
     fn split(&mut self, frame: Hpa, level: Level, index: usize) -> Option<()> {
-        let child_frame = self.reserve.pop(&self.memory)?;
+        let child_frame = self.take()?;
         let child = self.memory.table(child_frame)?;
         let slot = &self.memory.table(frame)?.0[index];
         let old = load(slot);
@@ -346,23 +367,6 @@ impl<M: TableMemory> Ept<M> {
         self.invept_due = true;
     }
 
-    /// Replaces `old` by `new`, carrying over flags that hardware sets meanwhile.
-    pub(crate) fn exchange(&self, slot: &AtomicU64, old: EptEntry, new: EptEntry) {
-        let flags = EptEntry::SET_BY_HARDWARE;
-        // Hardware has nothing left to set: nobody else writes this entry.
-        if !self.rules.accessed_dirty() || old.bits() & flags == flags {
-            slot.store(new.bits(), Ordering::Release);
-            return;
-        }
-        let (mut old, mut new) = (old.bits(), new.bits());
-        while let Err(seen) =
-            slot.compare_exchange_weak(old, new, Ordering::AcqRel, Ordering::Relaxed)
-        {
-            new |= seen & flags;
-            old = seen;
-        }
-    }
-
     pub(crate) fn load(&self, frame: Hpa, index: usize) -> EptEntry {
         self.memory.table(frame).map_or(EptEntry::EMPTY, |table| load(&table.0[index]))
     }
@@ -372,8 +376,4 @@ impl<M: TableMemory> Ept<M> {
             table.0[index].store(entry.bits(), Ordering::Release);
         }
     }
-}
-
-pub(crate) fn load(slot: &AtomicU64) -> EptEntry {
-    EptEntry::from_bits(slot.load(Ordering::Acquire))
 }

@@ -135,6 +135,8 @@ impl EptEntry {
     pub(crate) const SET_BY_HARDWARE: u64 = Self::ACCESSED | Self::DIRTY;
     /// Bits 51:12.
     pub(crate) const ADDRESS: u64 = 0x000F_FFFF_FFFF_F000;
+    /// All bits but those that hardware sets.
+    pub(crate) const BY_SOFTWARE: u64 = !Self::SET_BY_HARDWARE;
     pub(crate) const MEMORY_TYPE: u64 = 7 << 3;
     pub(crate) const PERMISSIONS: u64 = EptPermissions::all().bits();
 
@@ -174,6 +176,13 @@ impl EptEntry {
     #[must_use]
     pub const fn is_table(self, level: Level) -> bool {
         self.is_present() && !self.is_leaf(level)
+    }
+
+    /// Returns the table that the entry, in a table above the PT, points to, if it does. Those that
+    /// this crate makes have all permissions.
+    pub(crate) const fn next_table(self) -> Option<Hpa> {
+        let points = self.0 & (Self::LARGE | EptPermissions::READ.bits());
+        if points == EptPermissions::READ.bits() { Some(self.address()) } else { None }
     }
 
     /// Returns the address in bits 51:12: of a table, or of a page with its reserved bits.
@@ -225,18 +234,12 @@ impl EptEntry {
 
     /// Returns the bits that software alone writes.
     pub(crate) const fn without_accessed_dirty(self) -> u64 {
-        self.0 & !Self::SET_BY_HARDWARE
-    }
-
-    /// Returns the bits that hardware sets.
-    pub(crate) const fn accessed_dirty_bits(self) -> u64 {
-        self.0 & Self::SET_BY_HARDWARE
+        self.0 & Self::BY_SOFTWARE
     }
 
     /// Returns the leaf for part `index` of this leaf's page, in a table of `below`.
     pub(crate) const fn piece(self, index: u64, below: Level) -> Self {
-        let large = if matches!(below, Level::Pt) { Self::LARGE } else { 0 };
-        Self((self.0 & !large) + (index << below.shift()))
+        Self((self.0 & !Self::LARGE | below.large_bit()) + (index << below.shift()))
     }
 
     /// Tells whether a CPU may use what it remembers of `self` in a way that `new` forbids, so

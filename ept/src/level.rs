@@ -2,6 +2,8 @@
 
 use guest_state::{Gpa, PageSize};
 
+use crate::EptEntry;
+
 /// A level of EPT paging structures, named by the table; `Pt` holds the entries of 4 KiB pages.
 ///
 /// # Source
@@ -78,20 +80,37 @@ impl Level {
         (gpa >> self.shift() & 0x1FF) as usize
     }
 
-    /// Cuts `span`, which lies within one table of this level, into its parts by entry.
-    pub(crate) fn parts(self, span: Span) -> impl Iterator<Item = Part> {
-        let bytes = self.span_bytes();
-        let mut at = span.start;
-        core::iter::from_fn(move || {
-            if at >= span.end {
-                return None;
-            }
-            let base = at & !(bytes - 1);
-            let part = Span { start: at, end: span.end.min(base + bytes) };
-            at = part.end;
-            let whole = part.end - part.start == bytes;
-            Some(Part { index: self.index_u64(base), base, span: part, whole })
-        })
+    /// Returns bit 7 as a leaf of this level has it.
+    pub(crate) const fn large_bit(self) -> u64 {
+        if matches!(self, Self::Pt) { 0 } else { EptEntry::LARGE }
+    }
+
+    /// Cuts `span`, which is not empty and lies within one table of this level, into the entries that it covers
+    /// whole and the up to two that it covers in part.
+    pub(crate) const fn cut(self, span: Span) -> Cut {
+        let mask = self.span_bytes() - 1;
+        let (first, end) = ((span.start + mask) & !mask, span.end & !mask);
+        if first > end {
+            return Cut { head: Some(self.part(span)), whole: self.run(first, first), tail: None };
+        }
+        let head = Span { start: span.start, end: first };
+        let tail = Span { start: end, end: span.end };
+        Cut {
+            head: if head.start < head.end { Some(self.part(head)) } else { None },
+            whole: self.run(first, end),
+            tail: if tail.start < tail.end { Some(self.part(tail)) } else { None },
+        }
+    }
+
+    const fn part(self, span: Span) -> Part {
+        let base = span.start & !(self.span_bytes() - 1);
+        Part { index: self.index_u64(base), base, span, whole: false }
+    }
+
+    #[allow(clippy::cast_possible_truncation, reason = "a table has 512 entries")]
+    const fn run(self, start: u64, end: u64) -> Run {
+        let count = ((end - start) >> self.shift()) as usize;
+        Run { level: self, index: self.index_u64(start), base: start, count }
     }
 }
 
@@ -100,6 +119,21 @@ impl Level {
 pub(crate) struct Span {
     pub(crate) start: u64,
     pub(crate) end: u64,
+}
+
+/// A span, cut by the entries of one table.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cut {
+    head: Option<Part>,
+    pub(crate) whole: Run,
+    tail: Option<Part>,
+}
+
+impl Cut {
+    /// Returns what is covered in part.
+    pub(crate) fn ends(&self) -> impl Iterator<Item = Part> + use<> {
+        self.head.into_iter().chain(self.tail)
+    }
 }
 
 /// The part of a span that one entry is for.
@@ -111,4 +145,33 @@ pub(crate) struct Part {
     pub(crate) span: Span,
     /// Whether the span is all that the entry is for.
     pub(crate) whole: bool,
+}
+
+/// Entries of one table that a span covers whole.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Run {
+    level: Level,
+    pub(crate) index: usize,
+    /// The first address that the first of them is for.
+    pub(crate) base: u64,
+    pub(crate) count: usize,
+}
+
+impl Run {
+    /// Returns the same without the first `count` entries.
+    pub(crate) const fn skip(self, count: usize) -> Self {
+        let base = self.base + ((count as u64) << self.level.shift());
+        Self { index: self.index + count, base, count: self.count - count, ..self }
+    }
+
+    /// Returns the first entry.
+    pub(crate) const fn first(self) -> Part {
+        let span = Span { start: self.base, end: self.base + self.level.span_bytes() };
+        Part { index: self.index, base: self.base, span, whole: true }
+    }
+
+    /// Returns the entries one by one.
+    pub(crate) fn parts(self) -> impl Iterator<Item = Part> {
+        (0..self.count).map(move |count| self.skip(count).first())
+    }
 }

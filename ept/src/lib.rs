@@ -8,6 +8,7 @@ mod edit;
 mod entry;
 mod error;
 mod frames;
+mod leaves;
 mod level;
 mod memory;
 mod pointer;

@@ -1,8 +1,10 @@
 //! The memory that tables lie in. It belongs to the caller.
 
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::AtomicU64;
 
 use guest_state::Hpa;
+
+use crate::frames::Queue;
 
 /// One table: the 512 entries of a 4 KiB frame, which CPUs read and write as well.
 #[derive(Debug)]
@@ -62,9 +64,7 @@ pub struct FramePool<'a> {
     tables: &'a [Table],
     /// How many tables from the beginning have ever been taken.
     touched: usize,
-    /// The chain of frames that were given back, through their first entries.
-    freed: Option<Hpa>,
-    free_count: usize,
+    freed: Queue,
 }
 
 impl<'a> FramePool<'a> {
@@ -76,47 +76,39 @@ impl<'a> FramePool<'a> {
     pub fn new(base: Hpa, tables: &'a [Table]) -> Self {
         let fits = base.checked_add(tables.len() as u64 * 4096).is_some();
         let tables = if base.is_aligned(4096) && fits { tables } else { &[] };
-        Self { base, tables, touched: 0, freed: None, free_count: tables.len() }
+        Self { base, tables, touched: 0, freed: Queue::default() }
     }
 
     /// Returns how many frames are free.
     #[must_use]
-    pub const fn free_count(&self) -> usize {
-        self.free_count
+    pub const fn free_count(&self) -> u64 {
+        (self.tables.len() - self.touched) as u64 + self.freed.count()
+    }
+
+    #[inline]
+    fn find(base: Hpa, tables: &'a [Table], frame: Hpa) -> Option<&'a Table> {
+        let index = frame.as_u64().wrapping_sub(base.as_u64()) / 4096;
+        tables.get(usize::try_from(index).ok()?)
     }
 }
 
 impl TableMemory for FramePool<'_> {
     fn allocate(&mut self) -> Option<Hpa> {
-        let frame = match self.freed {
-            Some(frame) => {
-                // The chain ends in a one, which no aligned address has.
-                let next = self.table(frame)?.0[0].load(Ordering::Relaxed);
-                self.freed = (next != 1).then_some(Hpa::new(next));
-                frame
-            }
-            None if self.touched < self.tables.len() => {
-                let frame = self.base.checked_add(self.touched as u64 * 4096)?;
-                self.touched += 1;
-                frame
-            }
-            None => return None,
-        };
-        self.free_count -= 1;
-        Some(frame)
+        let (base, tables) = (self.base, self.tables);
+        self.freed.pop(|frame| Self::find(base, tables, frame)).or_else(|| {
+            let index = (self.touched < tables.len()).then_some(self.touched)?;
+            self.touched += 1;
+            base.checked_add(index as u64 * 4096)
+        })
     }
 
     fn free(&mut self, frame: Hpa) {
-        if let Some(table) = self.table(frame) {
-            table.0[0].store(self.freed.map_or(1, Hpa::as_u64), Ordering::Relaxed);
-            self.freed = Some(frame);
-            self.free_count += 1;
-        }
+        let (base, tables) = (self.base, self.tables);
+        self.freed.push(frame, |frame| Self::find(base, tables, frame));
     }
 
     #[inline]
     fn table(&self, frame: Hpa) -> Option<&Table> {
-        let index = frame.offset_from(self.base)? / 4096;
-        self.tables.get(usize::try_from(index).ok()?)
+        Self::find(self.base, self.tables, frame)
     }
 }

@@ -107,8 +107,7 @@ impl EptRules {
             return Err(Error::MisalignedPage(hpa));
         }
         self.check_host(hpa, level.span_bytes())?;
-        let large = if level == Level::Pt { 0 } else { EptEntry::LARGE };
-        Ok(EptEntry::from_bits(hpa.as_u64() | large | bits))
+        Ok(EptEntry::from_bits(hpa.as_u64() | level.large_bit() | bits))
     }
 
     /// Makes the entry that points to the table at `frame`, with all permissions.

@@ -5,7 +5,7 @@ use core::sync::atomic::Ordering;
 use guest_state::{GpaRange, Hpa, MemoryType, PageSize};
 
 use crate::edit::{Edit, Mapper};
-use crate::frames::Chain;
+use crate::frames::{Chain, Queue};
 use crate::level::Span;
 use crate::{
     EptAttributes, EptCaps, EptEntry, EptFlags, EptOptions, EptPermissions, EptPointer, EptRules,
@@ -41,8 +41,10 @@ pub struct Ept<M> {
     pub(crate) rules: EptRules,
     pub(crate) root: Hpa,
     pub(crate) pointer: EptPointer,
+    /// The first guest-physical address that can't be translated.
+    pub(crate) guest_end: u64,
     /// Frames taken for the edit that is under way.
-    pub(crate) reserve: Chain,
+    pub(crate) reserve: Queue,
     /// Freed frames that CPUs may still walk, oldest first.
     pub(crate) retired: Chain,
     /// How many frames were ever put into `retired`.
@@ -79,7 +81,8 @@ impl<M: TableMemory> Ept<M> {
                 rules,
                 root,
                 pointer,
-                reserve: Chain::default(),
+                guest_end: 1 << rules.guest_bits(),
+                reserve: Queue::default(),
                 retired: Chain::default(),
                 ever_retired: 0,
                 invept_due: false,

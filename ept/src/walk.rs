@@ -16,6 +16,15 @@ pub struct Translation {
     pub entry: EptEntry,
 }
 
+impl Translation {
+    #[inline]
+    fn new(gpa: Gpa, page_size: PageSize, entry: EptEntry) -> Option<Self> {
+        let base = entry.address().page_base(page_size);
+        let hpa = Hpa::new(base.as_u64() | gpa.page_offset(page_size));
+        entry.is_present().then_some(Self { hpa, page_size, entry })
+    }
+}
+
 /// One page that is mapped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mapping {
@@ -94,25 +103,24 @@ impl<M: TableMemory> Ept<M> {
     #[inline]
     #[must_use]
     pub fn translate(&self, gpa: Gpa) -> Option<Translation> {
-        let mut level = self.rules.options().top_level();
-        if gpa.as_u64() >> self.rules.guest_bits() != 0 {
+        if gpa.as_u64() >= self.guest_end {
             return None;
         }
-        let mut frame = self.root;
-        loop {
-            let entry = self.load(frame, level.index(gpa));
-            if entry.is_leaf(level) {
-                let page_size = level.page_size()?;
-                let base = entry.address().page_base(page_size);
-                let hpa = Hpa::new(base.as_u64() | gpa.page_offset(page_size));
-                return Some(Translation { hpa, page_size, entry });
-            }
-            if !entry.is_present() {
-                return None;
-            }
-            frame = entry.address();
-            level = level.below()?;
+        // Written out, so that the levels are constants.
+        let mut table = self.root;
+        if self.rules.options().five_levels {
+            table = self.load(table, Level::Pml5.index(gpa)).next_table()?;
         }
+        let table = self.load(table, Level::Pml4.index(gpa)).next_table()?;
+        let entry = self.load(table, Level::Pdpt.index(gpa));
+        let Some(table) = entry.next_table() else {
+            return Translation::new(gpa, PageSize::Size1G, entry);
+        };
+        let entry = self.load(table, Level::Pd.index(gpa));
+        let Some(table) = entry.next_table() else {
+            return Translation::new(gpa, PageSize::Size2M, entry);
+        };
+        Translation::new(gpa, PageSize::Size4K, self.load(table, Level::Pt.index(gpa)))
     }
 
     /// Walks the tables for `gpa` as hardware does, misconfigured entries included.
@@ -132,7 +140,7 @@ impl<M: TableMemory> Ept<M> {
                 walk.end = WalkEnd::LostTable(frame);
                 break;
             };
-            let entry = crate::edit::load(&table.0[index]);
+            let entry = crate::leaves::load(&table.0[index]);
             *step = Some(Step { level, table: frame, index, entry });
             if !self.rules.is_present(entry) {
                 break;

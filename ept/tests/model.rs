@@ -166,7 +166,11 @@ impl Run {
                         new.page_size == old.page_size && !old.entry.change_needs_invept(new.entry)
                     })
                 };
-                assert_eq!(debt.is_empty(), before.values().all(|old| same(&old)));
+                assert_eq!(
+                    debt.is_empty(),
+                    before.values().all(|old| same(&old)),
+                    "{operation:?} {span}"
+                );
                 self.debts.push(debt);
             }
             Err(Error::OutOfFrames { .. }) => {
