@@ -351,14 +351,20 @@ impl<M: TableMemory> Ept<M> {
     /// Retires a table of `level` that is no longer linked, with all tables below it.
     fn retire_tree(&mut self, frame: Hpa, level: Level) {
         if let Some(below) = level.below() {
-            for index in 0..512 {
-                let entry = self.load(frame, index);
-                if entry.is_table(level) {
-                    self.retire_tree(entry.address(), below);
-                }
+            let mut index = 0;
+            while let Some((next, child)) = self.next_child(frame, level, index) {
+                self.retire_tree(child, below);
+                index = next + 1;
             }
         }
         self.retire(frame);
+    }
+
+    /// Returns the first entry from `index` on that points to a table, and the table.
+    fn next_child(&self, frame: Hpa, level: Level, index: usize) -> Option<(usize, Hpa)> {
+        let slots = self.memory.table(frame)?.0.get(index..)?;
+        let skipped = slots.iter().position(|slot| load(slot).is_table(level))?;
+        Some((index + skipped, load(&slots[skipped]).address()))
     }
 
     fn retire(&mut self, frame: Hpa) {

@@ -7,7 +7,6 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use crate::{EptEntry, Level};
 
-const PERMISSIONS: u64 = EptEntry::PERMISSIONS;
 const FLAGS: u64 = EptEntry::SET_BY_HARDWARE;
 
 /// How far a loop came, and what it leaves to be done.
@@ -79,45 +78,38 @@ pub(crate) fn change(
     bits: u64,
     flags_change: bool,
 ) -> Done {
-    if flags_change {
-        change_leaves::<true>(slots, level, mask, bits)
-    } else {
-        change_leaves::<false>(slots, level, mask, bits)
+    // With these hardware has nothing left to set: then nobody else writes an entry.
+    let settled = if flags_change { FLAGS } else { 0 };
+    let mut due = false;
+    let mut index = 0;
+    while let Some(slot) = slots.get(index) {
+        let old = load(slot);
+        if old.is_table(level) {
+            break;
+        }
+        index += 1;
+        if !old.is_present() {
+            continue;
+        }
+        let new = EptEntry::from_bits(old.bits() & !mask | bits);
+        due |= old.change_needs_invept(new);
+        if old.bits() & settled != settled {
+            exchange(slot, old.bits(), mask, bits);
+            continue;
+        }
+        slot.store(new.bits(), Ordering::Release);
+        // Most often the entries behind go on where this one ends, and change as it does.
+        let (mut old, mut new) = (old.bits(), new.bits());
+        for slot in &slots[index..] {
+            (old, new) = (old + level.span_bytes(), new + level.span_bytes());
+            if slot.load(Ordering::Acquire) != old {
+                break;
+            }
+            slot.store(new, Ordering::Release);
+            index += 1;
+        }
     }
-}
-
-#[inline]
-fn change_leaves<const FLAGS_CHANGE: bool>(
-    slots: &[AtomicU64],
-    level: Level,
-    mask: u64,
-    bits: u64,
-) -> Done {
-    let leaf = level.large_bit();
-    // The bits that some entry had, and those that all had.
-    let (mut some, mut all) = (0, u64::MAX);
-    let stopped = slots.iter().position(|slot| {
-        let old = slot.load(Ordering::Acquire);
-        if old & PERMISSIONS == 0 {
-            return false;
-        }
-        if old & leaf != leaf {
-            return true;
-        }
-        some |= old;
-        all &= old;
-        // With both flags set hardware has nothing left to set, and nobody else writes here.
-        if !FLAGS_CHANGE || old & FLAGS == FLAGS {
-            slot.store(old & !mask | bits, Ordering::Release);
-        } else {
-            exchange(slot, old, mask, bits);
-        }
-        false
-    });
-    // INVEPT is due for a permission taken away, and for any other bit that changed.
-    let cleared = some & mask & !bits;
-    let set = !all & mask & bits & !PERMISSIONS;
-    Done::new(slots, stopped, some != 0 && (cleared | set) != 0)
+    Done { count: index, invept_due: due }
 }
 
 /// Changes an entry in which hardware may set flags meanwhile.

@@ -118,6 +118,14 @@ impl<M: TableMemory> Ept<M> {
         self.retired.count()
     }
 
+    /// Returns the debt for the freed frames that still wait: what recovers them if one was dropped.
+    pub fn outstanding(&self) -> InvalidationDebt {
+        if self.retired.count() == 0 {
+            return InvalidationDebt::NONE;
+        }
+        InvalidationDebt::new(self.pointer, self.invept(), self.ever_retired)
+    }
+
     /// Limits the size of the pages that later edits map and merge to; larger ones stay as they
     /// are until an edit of part of them.
     pub const fn set_largest_page(&mut self, size: PageSize) {
