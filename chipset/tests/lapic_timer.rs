@@ -27,10 +27,14 @@ fn write(apic: &mut LocalApic, offset: u16, value: u32, nanos: u64) {
 
 /// An enabled APIC whose timer has 1 GHz and whose TSC has 2 GHz.
 fn apic(lvt: u32) -> LocalApic {
+    apic_at(1_000_000_000, lvt)
+}
+
+fn apic_at(timer_hertz: u64, lvt: u32) -> LocalApic {
     let mut apic = LocalApic::new(LocalApicConfig {
         id: 0,
         is_bsp: true,
-        timer_hertz: 1_000_000_000,
+        timer_hertz,
         tsc_hertz: 2_000_000_000,
         physical_bits: 46,
         has_x2apic: true,
@@ -248,6 +252,13 @@ fn moments_behind_the_end_of_time_never_come() {
     assert_eq!(apic.deadline(), None);
     apic.advance(Nanos::MAX);
     assert!(!interrupted(&mut apic));
+    // This clock's ticks end before the nanoseconds do.
+    let mut apic = apic_at(3_000_000_000, PERIODIC);
+    write(&mut apic, INITIAL, 1_000_000, 0);
+    for late in [u64::MAX / 2, u64::MAX - 1, u64::MAX] {
+        apic.advance(at(late));
+        assert!(apic.deadline().is_none_or(|deadline| deadline > at(late)));
+    }
 }
 
 proptest! {

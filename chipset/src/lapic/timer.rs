@@ -197,12 +197,14 @@ impl Timer {
         self.clock.ticks(now).saturating_sub(countdown.start) / self.divisor()
     }
 
-    /// When the countdown ends for the `nth` time.
+    /// When the countdown ends for the `nth` time: at the end of time, if its clock can't tell.
     fn end(&self, countdown: Countdown, nth: u64) -> Nanos {
-        let periods = nth.saturating_sub(1).saturating_mul(self.period());
-        let counts = periods.saturating_add(u64::from(countdown.first));
-        let ticks = counts.saturating_mul(self.divisor());
-        self.clock.moment(countdown.start.saturating_add(ticks))
+        nth.saturating_sub(1)
+            .checked_mul(self.period())
+            .and_then(|counts| counts.checked_add(u64::from(countdown.first)))
+            .and_then(|counts| counts.checked_mul(self.divisor()))
+            .and_then(|ticks| countdown.start.checked_add(ticks))
+            .map_or(Nanos::MAX, |tick| self.clock.moment(tick))
     }
 
     fn period(&self) -> u64 {
