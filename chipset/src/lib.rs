@@ -6,6 +6,7 @@ mod acpi_pm;
 mod debug;
 mod i8042;
 mod ioapic;
+mod lapic;
 mod pci;
 mod pic;
 mod pit;
@@ -22,6 +23,10 @@ pub use i8042::I8042;
 pub use ioapic::{
     DeliveryMode, DestinationMode, InterruptMessage, IoApic, IoApicEffects, IoApicVersion,
     Messages, MsiMessage, Polarity, RedirectionEntry, TriggerMode,
+};
+pub use lapic::{
+    ApicMode, CpuSignal, GeneralProtection, Ipi, Lint, LocalApic, LocalApicConfig, LocalApicEffect,
+    Shorthand, lowest_priority,
 };
 pub use pci::{
     ConfigAddress, ConfigSpace, ConfigTarget, I440fx, PamAccess, PamRange, PamRanges, PciFunction,

@@ -84,6 +84,11 @@ impl Frequency {
     /// The ticks of a clock.
     pub(crate) const SECONDS: Self = Self { hertz: 1, divisor: 1 };
 
+    /// Takes a number of ticks per second, at least one.
+    pub(crate) const fn from_hertz(hertz: u64) -> Self {
+        Self { hertz: if hertz == 0 { 1 } else { hertz }, divisor: 1 }
+    }
+
     /// How many ticks have passed since power-on.
     pub(crate) fn ticks(self, now: Nanos) -> u64 {
         let nanos_per_hertz = u128::from(self.divisor) * u128::from(NANOS_PER_SECOND);

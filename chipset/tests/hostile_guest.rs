@@ -1,9 +1,10 @@
 //! Any guest: random accesses at random times. Nothing panics, and deadlines keep their word.
 
 use chipset::{
-    AcpiPm, ConfigAddress, DebugExit, I440fx, I8042, IoApic, IoApicVersion, ModemLines, Nanos,
-    PamRange, PamRanges, Pic, PicPort, Piix3, Piix4Pm, PirqLine, Pit, PmTimerWidth, Port92,
-    ResetControl, Rtc, Uart16550,
+    AcpiPm, ConfigAddress, DebugExit, DeliveryMode, DestinationMode, I440fx, I8042,
+    InterruptMessage, IoApic, IoApicVersion, Lint, LocalApic, LocalApicConfig, LocalApicEffect,
+    ModemLines, Nanos, PamRange, PamRanges, Pic, PicPort, Piix3, Piix4Pm, PirqLine, Pit,
+    PmTimerWidth, Port92, ResetControl, Rtc, TriggerMode, Uart16550, lowest_priority,
 };
 use proptest::prelude::*;
 
@@ -171,7 +172,135 @@ fn deadlines_hold(
     Ok(())
 }
 
+/// One access to a local APIC, or something that happens to it.
+#[derive(Clone, Copy, Debug)]
+struct ApicStep {
+    kind: u8,
+    register: u8,
+    value: u64,
+    wait: u64,
+}
+
+fn apic_steps() -> impl Strategy<Value = Vec<ApicStep>> {
+    // Values that mean something: small ones, vectors with modes, modes of the base.
+    let value = prop_oneof![
+        4 => any::<u8>().prop_map(u64::from),
+        4 => (any::<u32>()).prop_map(|value| u64::from(value & 0x000F_FFFF)),
+        1 => (0u64..4).prop_map(|mode| 0xFEE0_0000 | mode << 10),
+        1 => any::<u64>(),
+    ];
+    let register = prop_oneof![9 => 0u8..0x40, 1 => any::<u8>()];
+    let step = (any::<u8>(), register, value, wait());
+    let step =
+        step.prop_map(|(kind, register, value, wait)| ApicStep { kind, register, value, wait });
+    prop::collection::vec(step, 1..150)
+}
+
+fn apic_access(apic: &mut LocalApic, step: ApicStep, now: Nanos) -> Option<LocalApicEffect> {
+    let [a, b, c, d, ..] = step.value.to_le_bytes();
+    let value = u32::from_le_bytes([a, b, c, d]);
+    let offset = u16::from(step.register) << 4;
+    let msr = 0x800 + u32::from(step.register);
+    match step.kind % 16 {
+        0..=4 => apic.write(offset, value, now),
+        5..=8 => apic.write_msr(msr, step.value, now).unwrap_or(None),
+        9 => {
+            let _ = (apic.read(offset, now), apic.read_msr(msr, now));
+            let _ = apic.read(offset | u16::from(a), now);
+            None
+        }
+        10 => {
+            let _ = apic.write_base(step.value, now);
+            None
+        }
+        11 => {
+            apic.write_tsc_deadline(step.value, u64::from(b), now);
+            apic.set_tsc(u64::from(c), now);
+            let _ = (apic.tsc_deadline(now), apic.write_cr8(step.value));
+            None
+        }
+        12 => {
+            let message = InterruptMessage {
+                vector: a,
+                delivery_mode: DeliveryMode::new(b),
+                destination: value,
+                destination_mode: DestinationMode::Logical,
+                trigger_mode: if c & 1 == 0 { TriggerMode::Edge } else { TriggerMode::Level },
+            };
+            let _ = (apic.matches(&message), lowest_priority([&*apic], &message));
+            let _ = apic.deliver(message);
+            None
+        }
+        13 => {
+            let pin = if a & 1 == 0 { Lint::Lint0 } else { Lint::Lint1 };
+            let _ = (apic.set_lint(pin, b & 1 == 0), apic.external_interrupt());
+            let _ = (apic.thermal_interrupt(), apic.performance_interrupt());
+            None
+        }
+        14 => apic.pending_vector().and_then(|vector| {
+            apic.accept(vector);
+            if a & 1 == 0 { apic.eoi() } else { None }
+        }),
+        _ => {
+            match a {
+                0..=7 => apic.init(),
+                8..=15 => apic.reset(),
+                // Let it work: most guests enable it.
+                _ => return apic.write(0x0F0, 0x1FF, now),
+            }
+            None
+        }
+    }
+}
+
 proptest! {
+    /// Vectors stay those of interrupts, and however the timer is programmed, each deadline lies
+    /// ahead and they are at least 100 µs apart.
+    #[test]
+    fn local_apic_survives_and_its_deadlines_make_progress(
+        hertz: u64, tsc_hertz: u64, steps in apic_steps(), end in end(),
+    ) {
+        let mut apic = LocalApic::new(LocalApicConfig {
+            id: 3,
+            is_bsp: true,
+            timer_hertz: hertz,
+            tsc_hertz,
+            physical_bits: 46,
+            has_x2apic: true,
+            can_suppress_eoi: true,
+        });
+        let mut now = Nanos::ZERO;
+        for step in steps {
+            let then = now.saturating_add(Nanos::new(step.wait));
+            let mut wakeups = 0;
+            while let Some(deadline) = apic.deadline().filter(|deadline| *deadline <= then) {
+                prop_assert!(deadline > now, "{deadline:?} is not behind {now:?}");
+                now = deadline;
+                apic.advance(now);
+                wakeups += 1;
+                // A guest may sleep for days at ten interrupts a millisecond: enough is enough.
+                if wakeups > 1_000 {
+                    break;
+                }
+            }
+            prop_assert!(wakeups <= step.wait / 100_000 + 2, "{wakeups} in {} ns", step.wait);
+            now = then;
+            if let Some(LocalApicEffect::Ipi(ipi)) = apic_access(&mut apic, step, now) {
+                let _ = (ipi.is_for(&apic, true), ipi.is_for(&apic, false));
+                let mode = ipi.message.delivery_mode;
+                let has_vector =
+                    mode == DeliveryMode::FIXED || mode == DeliveryMode::LOWEST_PRIORITY;
+                prop_assert!(!has_vector || ipi.message.vector >= 16);
+            }
+            apic.advance(now);
+            prop_assert!(apic.pending_vector().is_none_or(|vector| vector >= 16));
+        }
+        apic.advance(end);
+        prop_assert!(apic.deadline().is_none_or(|deadline| deadline > end));
+        let _ = apic.read(0x390, Nanos::ZERO);
+        let _ = apic.write(0x380, u32::MAX, Nanos::MAX);
+    }
+
     #[test]
     fn pit_keeps_its_deadlines(steps in steps(5), end in end()) {
         deadlines_hold(Pit::new(), steps, end)?;

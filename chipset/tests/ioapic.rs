@@ -182,6 +182,17 @@ fn message_becomes_an_msi() {
 }
 
 #[test]
+fn destination_of_all_ones_is_everyone() {
+    let mut ioapic = IoApic::new(IoApicVersion::V20);
+    for (entry, destination) in
+        [(0xFE00_0000_0000_0030, 0xFE), (0xFF00_0000_0000_0030, InterruptMessage::EVERYONE)]
+    {
+        let _ = route(&mut ioapic, 3, entry);
+        assert_eq!(ioapic.redirection(3).unwrap().message().destination, destination);
+    }
+}
+
+#[test]
 fn reset_masks_all_and_keeps_levels() {
     let mut ioapic = IoApic::new(IoApicVersion::V20);
     assert!(route(&mut ioapic, 5, 0x35 | LEVEL).is_empty());

@@ -7,6 +7,7 @@ extern crate alloc;
 mod backend;
 mod devices;
 mod error;
+mod execute;
 mod firmware;
 mod pci;
 mod platform;
@@ -16,6 +17,9 @@ mod tables;
 pub use backend::{Backend, Backing, Request};
 pub use devices::Devices;
 pub use error::Error;
+pub use execute::{
+    Exception, ExecuteError, Executed, InstructionBytes, MemoryBus, REPEAT_LIMIT, execute,
+};
 pub use platform::{Machine, Platform, Start};
 
 pub use chipset::{

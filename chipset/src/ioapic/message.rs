@@ -1,6 +1,7 @@
-//! What an I/O APIC sends to the processors' local APICs.
+//! What I/O APICs and processors send to local APICs.
 
-/// How the interrupt is delivered, bits 10:8 of a redirection entry and of an MSI's data.
+/// How the interrupt is delivered, bits 10:8 of a redirection entry, of an MSI's data, and of a
+/// local APIC's registers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(transparent)]
 pub struct DeliveryMode(u8);
@@ -16,10 +17,13 @@ impl DeliveryMode {
     pub const NMI: Self = Self(4);
     /// INIT.
     pub const INIT: Self = Self(5);
+    /// Start-up, from one processor to another: the vector is the page to start at.
+    pub const STARTUP: Self = Self(6);
     /// The vector comes from the 8259A pair.
     pub const EXT_INT: Self = Self(7);
 
-    /// A delivery mode by its three bits; others are dropped. 3 and 6 are reserved.
+    /// A delivery mode by its three bits; others are dropped. 3 is reserved, and so is 6 but between
+    /// processors.
     #[must_use]
     pub const fn new(bits: u8) -> Self {
         Self(bits & 7)
@@ -67,8 +71,9 @@ pub struct InterruptMessage {
     pub vector: u8,
     /// How to deliver it.
     pub delivery_mode: DeliveryMode,
-    /// Whom to deliver it to.
-    pub destination: u8,
+    /// Whom to deliver it to: eight bits from an I/O APIC or an xAPIC, 32 from an x2APIC, and
+    /// [`InterruptMessage::EVERYONE`] where either sets them all.
+    pub destination: u32,
     /// What `destination` is.
     pub destination_mode: DestinationMode,
     /// Whether its end must be told to [`IoApic::eoi`](crate::IoApic::eoi).
@@ -85,7 +90,16 @@ pub struct MsiMessage {
 }
 
 impl InterruptMessage {
-    /// The same interrupt as an address and data.
+    /// The destination that is every processor, physical or logical.
+    pub const EVERYONE: u32 = u32::MAX;
+
+    /// A destination of eight bits as one of 32.
+    pub(crate) const fn widen_destination(destination: u8) -> u32 {
+        if destination == u8::MAX { Self::EVERYONE } else { destination as u32 }
+    }
+
+    /// The same interrupt as an address and data. They have room for the destination's lower eight
+    /// bits, which are all that an I/O APIC uses.
     ///
     /// # Source
     /// Intel SDM Vol. 3A, "Message Signalled Interrupts".
@@ -109,7 +123,7 @@ impl InterruptMessage {
             TriggerMode::Level => LEVEL | ASSERT,
         };
         MsiMessage {
-            address: BASE | (self.destination as u64) << 12 | hint | logical,
+            address: BASE | (self.destination.to_le_bytes()[0] as u64) << 12 | hint | logical,
             data: trigger | (self.delivery_mode.bits() as u32) << 8 | self.vector as u32,
         }
     }

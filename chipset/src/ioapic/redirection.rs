@@ -95,7 +95,7 @@ impl RedirectionEntry {
         InterruptMessage {
             vector: self.vector(),
             delivery_mode: self.delivery_mode(),
-            destination: self.destination(),
+            destination: InterruptMessage::widen_destination(self.destination()),
             destination_mode: self.destination_mode(),
             trigger_mode: self.trigger_mode(),
         }
