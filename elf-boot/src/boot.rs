@@ -37,6 +37,15 @@ impl<'a> Image<'a> {
     }
 }
 
+/// A file that a kernel gets besides its initrd.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Module<'a> {
+    /// The file.
+    pub image: Image<'a>,
+    /// What the kernel is told of it, without a zero byte.
+    pub command_line: &'a [u8],
+}
+
 /// All that a kernel is started with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Boot<'a> {
@@ -44,6 +53,8 @@ pub struct Boot<'a> {
     pub kernel: Image<'a>,
     /// The initial RAM disk: the first module, where the protocol has modules.
     pub initrd: Option<Image<'a>>,
+    /// More modules, for protocols that have modules.
+    pub modules: &'a [Module<'a>],
     /// The command line, without a zero byte.
     pub command_line: &'a [u8],
     /// Where ACPI's root pointer stands, for protocols that pass it on.
@@ -54,13 +65,19 @@ impl<'a> Boot<'a> {
     /// Starts `kernel` with nothing else.
     #[must_use]
     pub const fn new(kernel: Image<'a>) -> Self {
-        Self { kernel, initrd: None, command_line: &[], rsdp: None }
+        Self { kernel, initrd: None, modules: &[], command_line: &[], rsdp: None }
     }
 
     /// The same with an initial RAM disk.
     #[must_use]
     pub const fn initrd(self, initrd: Image<'a>) -> Self {
         Self { initrd: Some(initrd), ..self }
+    }
+
+    /// The same with modules, which follow the initrd.
+    #[must_use]
+    pub const fn modules(self, modules: &'a [Module<'a>]) -> Self {
+        Self { modules, ..self }
     }
 
     /// The same with a command line.

@@ -6,7 +6,7 @@ use boot_plan::{Layout, Placement, Request};
 use guest_state::{Gpa, GpaRange, PageSize};
 
 use crate::elf::Elf;
-use crate::{Boot, Error};
+use crate::{Boot, Error, Image};
 
 /// Placements so far, and the layout that has their ranges.
 pub(crate) struct Draft<'a> {
@@ -20,8 +20,14 @@ impl<'a> Draft<'a> {
         if boot.initrd.is_some_and(|initrd| initrd.bytes.is_empty()) {
             return Err(Error::EmptyInitrd);
         }
-        if let Some(at) = boot.command_line.iter().position(|&byte| byte == 0) {
-            return Err(Error::CommandLineZero { at });
+        if let Some(index) = boot.modules.iter().position(|one| one.image.bytes.is_empty()) {
+            return Err(Error::EmptyModule { index });
+        }
+        let lines = boot.modules.iter().map(|module| module.command_line);
+        for line in lines.chain([boot.command_line]) {
+            if let Some(at) = line.iter().position(|&byte| byte == 0) {
+                return Err(Error::CommandLineZero { at });
+            }
         }
         Ok(Self { boot, layout, placements: Vec::new() })
     }
@@ -57,14 +63,21 @@ impl<'a> Draft<'a> {
 
     /// Places the initrd, if there is one, on the highest free pages of `within`.
     pub(crate) fn place_initrd(&mut self, within: GpaRange) -> Result<Option<GpaRange>, Error> {
-        let Some(initrd) = self.boot.initrd else {
-            return Ok(None);
-        };
-        let request = Request::pages(initrd.bytes.len() as u64).within(within).highest();
-        let range = self.layout.place("initrd", request)?;
-        let contents = initrd.contents(0, initrd.bytes);
-        self.placements.push(Placement::new("initrd", range.start(), contents));
-        Ok(Some(range))
+        self.boot.initrd.map(|initrd| self.place_file("initrd", initrd, within)).transpose()
+    }
+
+    /// Places a file on the highest free pages of `within`.
+    pub(crate) fn place_file(
+        &mut self,
+        tag: &'static str,
+        file: Image<'a>,
+        within: GpaRange,
+    ) -> Result<GpaRange, Error> {
+        let request = Request::pages(file.bytes.len() as u64).within(within).highest();
+        let range = self.layout.place(tag, request)?;
+        let contents = file.contents(0, file.bytes);
+        self.placements.push(Placement::new(tag, range.start(), contents));
+        Ok(range)
     }
 
     /// Takes the lowest free pages below 4 GiB, for bytes that hold their own addresses.
@@ -77,13 +90,17 @@ impl<'a> Draft<'a> {
         self.placements.push(Placement::bytes(tag, at, bytes));
     }
 
-    /// Places the command line with a zero byte behind it.
-    pub(crate) fn place_command_line(&mut self) -> Result<Gpa, Error> {
-        let mut bytes = Vec::with_capacity(self.boot.command_line.len() + 1);
-        bytes.extend_from_slice(self.boot.command_line);
+    /// Places a command line with a zero byte behind it.
+    pub(crate) fn place_command_line(
+        &mut self,
+        tag: &'static str,
+        line: &[u8],
+    ) -> Result<Gpa, Error> {
+        let mut bytes = Vec::with_capacity(line.len() + 1);
+        bytes.extend_from_slice(line);
         bytes.push(0);
-        let at = self.claim_pages("command line", bytes.len() as u64)?;
-        self.put("command line", at, bytes);
+        let at = self.claim_pages(tag, bytes.len() as u64)?;
+        self.put(tag, at, bytes);
         Ok(at)
     }
 }

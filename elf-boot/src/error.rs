@@ -230,6 +230,18 @@ pub enum Error {
     /// The initrd has no bytes.
     #[error("initrd is empty")]
     EmptyInitrd,
+    /// A module has no bytes.
+    #[error("module {index} is empty")]
+    EmptyModule {
+        /// Which one, from 0.
+        index: usize,
+    },
+    /// The protocol has no modules.
+    #[error("{count} modules, and the protocol passes on none")]
+    Modules {
+        /// How many there are.
+        count: usize,
+    },
     /// The command line holds a zero byte, which would end it.
     #[error("zero byte at offset {at:#x} of the command line")]
     CommandLineZero {

@@ -16,7 +16,7 @@ mod long_mode;
 mod plan;
 mod pvh;
 
-pub use boot::{Boot, Image, Protocol, Start};
+pub use boot::{Boot, Image, Module, Protocol, Start};
 pub use error::{Error, FirstBytes};
 pub use identify::{Identified, Refusal, Way, identify};
 pub use plan::plan_boot;

@@ -9,7 +9,7 @@ use zerocopy::IntoBytes;
 use crate::draft::Draft;
 use crate::elf::{Elf, pvh_entry};
 use crate::kernel::Kernel;
-use crate::{Error, Protocol, Way};
+use crate::{Error, Module, Protocol, Way};
 
 /// Tells how an image starts by PVH.
 pub(crate) fn way(kernel: &Kernel<'_>) -> Result<Way, Error> {
@@ -30,19 +30,23 @@ pub(crate) fn plan<'a>(
     draft.place_segments(elf)?;
     // The kernel runs with 32-bit addresses and no paging when it looks for its modules.
     let below_4g = GpaRange::new(Gpa::ZERO, 1 << 32).unwrap_or_default();
-    let initrd = draft.place_initrd(below_4g)?;
-    let command_line = match draft.boot.command_line {
-        [] => None,
-        _ => Some(draft.place_command_line()?),
-    };
-    let modules: Vec<_> = initrd.into_iter().map(module).collect();
+    let mut modules = Vec::new();
+    for range in draft.place_initrd(below_4g)? {
+        modules.push(module(range, None));
+    }
+    for &Module { image, command_line } in draft.boot.modules {
+        let range = draft.place_file("module", image, below_4g)?;
+        modules.push(module(range, place_line("module command line", command_line, draft)?));
+    }
+    let command_line = place_line("command line", draft.boot.command_line, draft)?;
     let map: Vec<_> = memory.start_info().collect();
 
-    let map_count = u32::try_from(map.len()).map_err(|_| Error::TooLarge {
-        what: "memory map entries",
-        value: map.len() as u64,
-        bits: 32,
-    })?;
+    let count = |what, length: usize| {
+        let value = length as u64;
+        u32::try_from(length).map_err(|_| Error::TooLarge { what, value, bits: 32 })
+    };
+    let map_count = count("memory map entries", map.len())?;
+    let module_count = count("modules", modules.len())?;
     // One block: start info, modules, memory map. All three are multiples of 8 bytes long.
     let modules_offset = size_of::<StartInfo>() as u64;
     let map_offset = modules_offset + modules.as_bytes().len() as u64;
@@ -51,8 +55,8 @@ pub(crate) fn plan<'a>(
     let info = StartInfo {
         magic: StartInfo::MAGIC.into(),
         version: 1.into(),
-        module_count: u32::from(initrd.is_some()).into(),
-        modules: initrd.map_or(0, |_| start.as_u64() + modules_offset).into(),
+        module_count: module_count.into(),
+        modules: if modules.is_empty() { 0 } else { start.as_u64() + modules_offset }.into(),
         command_line: command_line.map_or(0, Gpa::as_u64).into(),
         rsdp: draft.boot.rsdp.map_or(0, Gpa::as_u64).into(),
         memory_map: (start.as_u64() + map_offset).into(),
@@ -76,10 +80,16 @@ fn elf_and_entry<'k, 'a>(kernel: &'k Kernel<'a>) -> Result<(&'k Elf<'a>, u32), E
     Ok((elf, entry))
 }
 
-fn module(range: GpaRange) -> StartInfoModule {
+/// Places a command line; an empty one has no place.
+fn place_line(tag: &'static str, line: &[u8], draft: &mut Draft<'_>) -> Result<Option<Gpa>, Error> {
+    if line.is_empty() { Ok(None) } else { draft.place_command_line(tag, line).map(Some) }
+}
+
+fn module(range: GpaRange, command_line: Option<Gpa>) -> StartInfoModule {
     StartInfoModule {
         address: range.start().as_u64().into(),
         size_bytes: range.size_bytes().into(),
+        command_line: command_line.map_or(0, Gpa::as_u64).into(),
         ..StartInfoModule::default()
     }
 }

@@ -6,7 +6,7 @@ mod common;
 
 use boot_plan::{Contents, FileId, Layout, MemoryMap};
 use common::{ElfFile, Segment, bytes_at, placed, pvh_kernel, pvh_note, start_in};
-use elf_boot::{Boot, Error, Image, Protocol, Start, plan_boot};
+use elf_boot::{Boot, Error, Image, Module, Protocol, Start, plan_boot};
 use guest_state::{
     Gpa, GpaRange, StartInfo, StartInfoMemory, StartInfoModule, VcpuState, cr0, rflags,
 };
@@ -55,6 +55,44 @@ fn the_start_info_leads_to_everything() {
         .collect();
     let expected: Vec<_> = MemoryMap::pc(64 << 20).unwrap().start_info().collect();
     assert_eq!(entries, expected);
+}
+
+#[test]
+fn modules_follow_the_initrd_with_lines_of_their_own() {
+    let kernel = pvh_kernel().build();
+    let (initrd, first, second) = (vec![1; 0x800], vec![2; 0x1801], vec![3; 1]);
+    let modules = [
+        Module { image: Image::new(&first), command_line: b"kernel of a guest" },
+        Module { image: Image::new(&second), command_line: b"" },
+    ];
+    let boot = Boot::new(Image::new(&kernel)).initrd(Image::new(&initrd)).modules(&modules);
+    let start = start(&boot).unwrap();
+    let info: StartInfo = read(&start, start.vcpu.general.rbx);
+    assert_eq!(info.module_count.get(), 3);
+    let listed: Vec<StartInfoModule> =
+        (0..3).map(|index| read(&start, info.modules.get() + 32 * index)).collect();
+    for (module, bytes) in listed.iter().zip([&initrd, &first, &second]) {
+        assert_eq!(module.size_bytes.get(), bytes.len() as u64);
+        assert_eq!(&bytes_at(&start, module.address.get())[..bytes.len()], bytes);
+    }
+    let line = b"kernel of a guest\0";
+    assert_eq!(&bytes_at(&start, listed[1].command_line.get())[..line.len()], line);
+    assert_eq!(listed[0].command_line.get(), 0);
+    assert_eq!(listed[2].command_line.get(), 0);
+}
+
+#[test]
+fn modules_that_cannot_be_passed_on_are_refused() {
+    let kernel = pvh_kernel().build();
+    let (file, empty) = ([7], []);
+    let module = |bytes| Module { image: Image::new(bytes), command_line: b"" };
+    let modules = [module(&file[..]), module(&empty)];
+    let error = start(&Boot::new(Image::new(&kernel)).modules(&modules)).unwrap_err();
+    assert_eq!(error, Error::EmptyModule { index: 1 });
+    let boot = Boot::new(Image::new(&kernel)).modules(&modules[..1]);
+    let memory = MemoryMap::pc(64 << 20).unwrap();
+    let error = start_in(&boot, Some(Protocol::Linux64), &memory).unwrap_err();
+    assert_eq!(error, Error::Modules { count: 1 });
 }
 
 #[test]

@@ -75,7 +75,10 @@ pub(super) fn place(
     let below = Gpa::new(u64::from(header.initrd_address_max.get()) + 1);
     let initrd_room = GpaRange::from_bounds(Gpa::ZERO, below).unwrap_or_default();
     let initrd = draft.place_initrd(initrd_room)?.unwrap_or_default();
-    let command_line = draft.place_command_line()?;
+    if !draft.boot.modules.is_empty() {
+        return Err(Error::Modules { count: draft.boot.modules.len() });
+    }
+    let command_line = draft.place_command_line("command line", draft.boot.command_line)?;
 
     let mut page = ZeroPage { header, ..ZeroPage::new_zeroed() };
     let header = &mut page.header;
