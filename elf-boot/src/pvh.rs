@@ -31,9 +31,7 @@ pub(crate) fn plan<'a>(
     // The kernel runs with 32-bit addresses and no paging when it looks for its modules.
     let below_4g = GpaRange::new(Gpa::ZERO, 1 << 32).unwrap_or_default();
     let mut modules = Vec::new();
-    for range in draft.place_initrd(below_4g)? {
-        modules.push(module(range, None));
-    }
+    modules.extend(draft.place_initrd(below_4g)?.map(|range| module(range, None)));
     for &Module { image, command_line } in draft.boot.modules {
         let range = draft.place_file("module", image, below_4g)?;
         modules.push(module(range, place_line("module command line", command_line, draft)?));

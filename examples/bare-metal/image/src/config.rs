@@ -1,0 +1,96 @@
+//! The hypervisor's command line.
+
+use elf_boot::Protocol;
+
+/// What the command line asks for: words, and behind `--` the guest's own command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Config<'a> {
+    /// `memory=BYTES`: the guest's RAM.
+    pub memory_bytes: u64,
+    /// `protocol=NAME`: how to start the kernel.
+    pub protocol: Option<Protocol>,
+    /// `on-reset=exit`: a reset by the guest ends the run.
+    pub exit_on_reset: bool,
+    /// `stats`: say at the end what the run took.
+    pub stats: bool,
+    /// Everything behind `--`.
+    pub guest_command_line: &'a str,
+}
+
+/// What is wrong with the command line.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError<'a> {
+    /// A word that means nothing.
+    #[error("option {word:?} is not known")]
+    Unknown {
+        /// The word.
+        word: &'a str,
+    },
+    /// A value that makes no sense.
+    #[error("option {word:?}: the value makes no sense")]
+    Value {
+        /// The word.
+        word: &'a str,
+    },
+}
+
+impl<'a> Config<'a> {
+    /// Reads a command line.
+    ///
+    /// # Errors
+    /// The first word that is not understood.
+    pub fn parse(line: &'a str) -> Result<Self, ConfigError<'a>> {
+        let (options, guest_command_line) = match line.split_once("-- ") {
+            Some((options, rest)) => (options, rest),
+            None => (line.strip_suffix("--").unwrap_or(line), ""),
+        };
+        let mut config = Self {
+            memory_bytes: 256 << 20,
+            protocol: None,
+            exit_on_reset: false,
+            stats: false,
+            guest_command_line,
+        };
+        for word in options.split_ascii_whitespace() {
+            let wrong = ConfigError::Value { word };
+            match word.split_once('=') {
+                Some(("memory", bytes)) => {
+                    config.memory_bytes = bytes.parse().map_err(|_| wrong)?;
+                }
+                Some(("protocol", name)) => {
+                    config.protocol = Some(Protocol::from_name(name).ok_or(wrong)?);
+                }
+                Some(("on-reset", "exit")) => config.exit_on_reset = true,
+                Some(("on-reset", "reboot")) => {}
+                None if word == "stats" => config.stats = true,
+                _ => return Err(ConfigError::Unknown { word }),
+            }
+        }
+        Ok(config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_the_hypervisors_and_the_rest_is_the_guests() {
+        let config =
+            Config::parse("memory=134217728 protocol=pvh stats -- console=ttyS0 -- x").unwrap();
+        assert_eq!(config.memory_bytes, 128 << 20);
+        assert_eq!(config.protocol, Some(Protocol::Pvh));
+        assert!(config.stats && !config.exit_on_reset);
+        assert_eq!(config.guest_command_line, "console=ttyS0 -- x");
+        assert_eq!(Config::parse("stats --").unwrap().guest_command_line, "");
+    }
+
+    #[test]
+    fn words_that_mean_nothing_are_refused() {
+        let word = "memoy=1";
+        assert_eq!(Config::parse(word), Err(ConfigError::Unknown { word }));
+        let word = "memory=1M";
+        assert_eq!(Config::parse(word), Err(ConfigError::Value { word }));
+    }
+}

@@ -1,0 +1,124 @@
+//! A guest, from the files that the loader brought to registers and memory.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::sync::atomic::AtomicU64;
+
+use bare_metal_image::{BootInfo, Config, Module};
+use boot_plan::{BootPlan, Placement};
+use elf_boot::{Boot, Image};
+use ept::{Ept, EptCaps, FramePool};
+use guest_state::{Gpa, GuestMemory, Hpa, VcpuState, WordMemory};
+use machine::{Devices, LocalApic, LocalApicConfig, Machine, Platform, Start};
+use vmx::VmxCaps;
+
+use crate::board::{Board, Rom, has_high_ram, low_ram_bytes};
+use crate::clock::Clock;
+use crate::memory::HostMemory;
+
+/// Tables for pages of 4 KiB where ROM and RAM meet, and of 2 MiB for 3 GiB.
+const TABLES: usize = 64;
+
+/// Why a guest can't be made.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum GuestError {
+    #[error("no module whose command line is \"kernel\" or \"firmware\"")]
+    NothingToStart,
+    #[error(transparent)]
+    Machine(#[from] machine::Error),
+    #[error("host memory")]
+    HostMemory(#[from] boot_plan::Error),
+    #[error("extended page tables")]
+    Ept(#[from] ept::Error),
+    #[error("a guest has at most 3 GiB here")]
+    HighMemory,
+}
+
+/// A guest that is ready to run.
+pub(crate) struct Guest {
+    pub(crate) plan: BootPlan<'static>,
+    pub(crate) devices: Devices<'static>,
+    pub(crate) board: Board,
+    pub(crate) has_firmware: bool,
+    pub(crate) signature: u32,
+}
+
+impl Guest {
+    /// Makes the guest that `config` describes out of the modules.
+    pub(crate) fn new(
+        info: &BootInfo,
+        config: &Config<'static>,
+        caps: &VmxCaps,
+        host: &mut HostMemory,
+        clock: &Clock,
+        signature: u32,
+    ) -> Result<Self, GuestError> {
+        let module = |name| info.modules.iter().find(|module| module.command_line == name);
+        let start = match (module("kernel"), module("firmware")) {
+            (Some(kernel), _) => kernel_start(kernel, module("initrd"), config),
+            (None, Some(firmware)) => Start::Firmware {
+                image: firmware.bytes,
+                floppy: module("floppy").map(|floppy| floppy.bytes.to_vec()),
+            },
+            (None, None) => return Err(GuestError::NothingToStart),
+        };
+        let platform = Platform {
+            memory_bytes: config.memory_bytes,
+            cpus: 1,
+            cpu_signature: signature,
+            epoch_seconds: 0,
+            start,
+        };
+        let Machine { plan, devices, has_shadow } = platform.build()?;
+        if has_high_ram(&plan.memory) {
+            return Err(GuestError::HighMemory);
+        }
+
+        let ram = host.guest_ram(low_ram_bytes(&plan.memory))?;
+        let (base, tables) = host.tables(TABLES)?;
+        let ept_caps = EptCaps::new(caps.ept_vpid.bits(), caps.widths.physical);
+        let ept = Ept::new(FramePool::new(base, tables), ept_caps)?;
+        let roms: Vec<Rom> =
+            plan.roms().map(|rom| place_rom(rom, host)).collect::<Result<_, _>>()?;
+        let apic = LocalApic::new(LocalApicConfig {
+            id: 0,
+            is_bsp: true,
+            timer_hertz: clock.hertz(),
+            tsc_hertz: clock.hertz(),
+            physical_bits: u32::from(caps.widths.physical),
+            has_x2apic: true,
+            can_suppress_eoi: false,
+        });
+        let board = Board::new(ram, ept, apic, roms, has_shadow)?;
+        board.load(&plan, true)?;
+        Ok(Self { plan, devices, board, has_firmware: has_shadow, signature })
+    }
+
+    /// Returns the registers of its CPU at power-on.
+    pub(crate) fn first_state(&self) -> VcpuState {
+        self.plan.vcpus.first().copied().unwrap_or(VcpuState::reset(self.signature))
+    }
+}
+
+fn kernel_start(
+    kernel: &Module,
+    initrd: Option<&Module>,
+    config: &Config<'static>,
+) -> Start<'static> {
+    let mut boot =
+        Boot::new(Image::new(kernel.bytes)).command_line(config.guest_command_line.as_bytes());
+    boot.initrd = initrd.map(|initrd| Image::new(initrd.bytes));
+    Start::Kernel { boot, protocol: config.protocol }
+}
+
+/// Copies a ROM to memory of its own.
+fn place_rom(rom: &Placement<'_>, host: &mut HostMemory) -> Result<Rom, GuestError> {
+    let range = rom.range().unwrap_or_default();
+    let (at, words): (Hpa, &'static [AtomicU64]) = host.guest_ram(range.size_bytes())?;
+    let memory = WordMemory::new(range.start(), words);
+    if let Some(bytes) = rom.contents.bytes() {
+        let error = |source| boot_plan::Error::Write { tag: rom.tag, source };
+        memory.write(range.start(), bytes).map_err(error)?;
+    }
+    Ok(Rom { range, at, memory })
+}

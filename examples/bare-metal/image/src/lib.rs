@@ -1,0 +1,17 @@
+#![doc = include_str!("../README.md")]
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod acpi;
+mod boot_info;
+mod config;
+mod cpuid;
+mod wire;
+
+pub use acpi::enabled_processors;
+pub use boot_info::{BootError, BootInfo, Loader, Module, Physical};
+pub use config::{Config, ConfigError};
+pub use cpuid::{Cpuid, GuestCpu, guest_cpuid};
+pub use wire::{Channel, Decoder, Encoder};

@@ -1,0 +1,1 @@
+//! The launcher: `cargo run --release --example bare-metal -- --help`.
