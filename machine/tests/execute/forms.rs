@@ -440,6 +440,12 @@ fn addresses_of_32_bits_wrap_at_4_gib() {
     rig.cpu.general.rbx = 0xFFE;
     rig.completes(|a| a.mov(eax, dword_ptr(ebx)));
     assert_eq!(rig.bus.seen, [read(0xFFFF_FFFE, 2), read(0, 2)]);
+    // In compatibility mode too, where linear addresses of 64 bits exist.
+    let mut rig = Rig::compat();
+    rig.cpu.ds.base = 0xFFFF_F000;
+    rig.cpu.general.rbx = 0x2000;
+    rig.completes(|a| a.mov(al, byte_ptr(ebx)));
+    assert_eq!(rig.bus.seen, [read(0x1000, 1)]);
 }
 
 /// RF suppresses a breakpoint for one instruction.
