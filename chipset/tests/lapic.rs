@@ -473,6 +473,18 @@ fn disabled_apic_leaves_intr_and_nmi() {
 }
 
 #[test]
+fn virtual_wire_brings_the_8259s_to_the_cpu() {
+    let mut apic = LocalApic::new(config(0));
+    assert_eq!(apic.set_lint(Lint::Lint0, true), None);
+    assert!(!apic.external_interrupt());
+    apic.set_virtual_wire();
+    assert!(apic.is_enabled() && apic.external_interrupt());
+    assert_eq!(apic.read(LVT_LINT0, NOW), 0x700);
+    assert_eq!(apic.read(LVT_LINT1, NOW), 0x400);
+    assert_eq!(apic.set_lint(Lint::Lint1, true), Some(CpuSignal::Nmi));
+}
+
+#[test]
 fn level_on_lint0_interrupts_again_after_its_end() {
     const LEVEL: u32 = 1 << 15;
     const REMOTE_IRR: u32 = 1 << 14;

@@ -169,6 +169,21 @@ impl LocalApic {
         *self = new;
     }
 
+    /// Puts it where firmware leaves that of the CPU that boots, for a guest that is started without
+    /// firmware: enabled, LINT0 for the 8259s and LINT1 for NMI.
+    ///
+    /// # Source
+    /// MultiProcessor Specification 1.4 §3.6.2.2, "Virtual Wire Mode".
+    pub fn set_virtual_wire(&mut self) {
+        self.spurious = Self::SPURIOUS_RESET | Self::SOFTWARE_ENABLE;
+        for (interrupt, mode) in [
+            (LocalInterrupt::Lint0, DeliveryMode::EXT_INT),
+            (LocalInterrupt::Lint1, DeliveryMode::NMI),
+        ] {
+            self.lvt[interrupt.index()].write(interrupt, u32::from(mode.bits()) << 8);
+        }
+    }
+
     /// What it was made with.
     #[must_use]
     pub const fn config(&self) -> &LocalApicConfig {

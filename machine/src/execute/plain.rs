@@ -128,7 +128,8 @@ impl<M: GuestMemory, B: MemoryBus> Executor<'_, M, B> {
         Ok(())
     }
 
-    /// The destination is written whether it is equal or not, as the CPU does.
+    /// Memory is written whether it is equal or not, as the CPU does. A register is not: measured, a
+    /// comparison of 32 bits that fails leaves its upper half.
     fn compare_exchange(&mut self, fetched: &Fetched) -> Result<(), Stop> {
         let (to, width) = self.operand(fetched, 0, AccessKind::Write)?;
         let (from, _) = self.operand(fetched, 1, AccessKind::Read)?;
@@ -139,7 +140,9 @@ impl<M: GuestMemory, B: MemoryBus> Executor<'_, M, B> {
         if expected == found {
             self.store(to, new);
         } else {
-            self.store(to, found);
+            if matches!(to, Operand::Memory(_)) {
+                self.store(to, found);
+            }
             accumulator.write(&mut self.cpu.general, found);
         }
         Ok(())

@@ -332,21 +332,23 @@ fn instructions_have_fifteen_bytes_at_most() {
 /// What the executor does not know it says, with the bytes.
 #[test]
 fn unknown_instructions_are_told() {
-    let cases: [&[u8]; 14] = [
-        &[0x8E, 0x13],             // mov ss, [rbx]
-        &[0x0F, 0x22, 0xC0],       // mov cr0, rax
-        &[0x0F, 0x23, 0xC0],       // mov dr0, rax
-        &[0x11, 0x0B],             // adc [rbx], ecx
-        &[0x0F, 0xC7, 0x0B],       // cmpxchg8b [rbx]
-        &[0xFF, 0x33],             // push [rbx]
-        &[0xD3, 0x23],             // shl [rbx], cl
-        &[0xF6, 0x23],             // mul byte [rbx]
-        &[0xF3, 0xA6],             // repe cmpsb
-        &[0x0F, 0x10, 0x03],       // movups xmm0, [rbx]
-        &[0xF2, 0x0F, 0x10, 0x03], // movsd xmm0, [rbx], not the string instruction
-        &[0x0F, 0x6F, 0x03],       // movq mm0, [rbx]
-        &[0x0F, 0x38, 0xF0, 0x03], // movbe eax, [rbx]
-        &[0xF4],                   // hlt
+    let cases: [&[u8]; 16] = [
+        &[0x8E, 0x13],                         // mov ss, [rbx]
+        &[0x0F, 0x22, 0xC0],                   // mov cr0, rax
+        &[0x0F, 0x23, 0xC0],                   // mov dr0, rax
+        &[0x11, 0x0B],                         // adc [rbx], ecx
+        &[0x0F, 0xC7, 0x0B],                   // cmpxchg8b [rbx]
+        &[0xFF, 0x33],                         // push [rbx]
+        &[0xD3, 0x23],                         // shl [rbx], cl
+        &[0xF6, 0x23],                         // mul byte [rbx]
+        &[0xF3, 0xA6],                         // repe cmpsb
+        &[0x0F, 0x10, 0x03],                   // movups xmm0, [rbx]
+        &[0xF2, 0x0F, 0x10, 0x03],             // movsd xmm0, [rbx], not the string instruction
+        &[0x0F, 0x6F, 0x03],                   // movq mm0, [rbx]
+        &[0x0F, 0x38, 0xF0, 0x03],             // movbe eax, [rbx]
+        &[0xC5, 0xFC, 0x11, 0x03],             // vmovups [rbx], ymm0
+        &[0x62, 0xF1, 0x7C, 0x48, 0x11, 0x03], // vmovups [rbx], zmm0
+        &[0xF4],                               // hlt
     ];
     for bytes in cases {
         let mut rig = Rig::long();

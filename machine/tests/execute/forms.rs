@@ -4,7 +4,7 @@ use guest_state::rflags::{CF, RF, ZF};
 use guest_state::{Segment, efer};
 use iced_x86::IcedError;
 use iced_x86::code_asm::*;
-use machine::Executed;
+use machine::{Exception, Executed};
 
 use crate::rig::{CODE, PRESENT, Rig, Seen, USER, WRITABLE};
 
@@ -269,6 +269,20 @@ fn segments_are_added_in_real_mode_and_reach_past_a_mebibyte() {
 }
 
 #[test]
+fn virtual_8086_mode_is_real_mode_for_the_user() {
+    let mut rig = Rig::virtual8086();
+    rig.cpu.ds = Segment::real_mode_data(0x0800);
+    rig.cpu.general.rbx = 0x10;
+    assert_eq!(rig.bytes(&[0x88, 0x07]), Ok(Executed::Completed)); // mov [bx], al
+    assert_eq!(rig.bus.seen, [write(0x8010, &[0])]);
+    rig.tables.map_legacy(0x8000, 0x8000 | PRESENT | WRITABLE);
+    let Ok(Executed::Faulted(Exception::PageFault(fault))) = rig.bytes(&[0x88, 0x07]) else {
+        panic!("the page is the supervisor's");
+    };
+    assert_eq!((fault.address.as_u64(), fault.error_code), (0x8010, 7));
+}
+
+#[test]
 fn segment_overrides_choose() {
     for (prefix, base) in [
         (0x26, 0x1000),
@@ -375,6 +389,17 @@ fn registers_alone_are_operands_too() {
     }
 }
 
+/// As an EPYC does it.
+#[test]
+fn failed_compare_of_32_bits_leaves_its_register_whole() {
+    let mut rig = prepared();
+    rig.completes(|a| a.cmpxchg(ecx, edx));
+    assert_eq!(rig.cpu.general.rcx, 0xC7C6_C5C4_C3C2_C1C0);
+    assert_eq!(rig.cpu.general.rax, 0xC3C2_C1C0);
+    rig.completes(|a| a.cmpxchg(ecx, edx));
+    assert_eq!(rig.cpu.general.rcx, 0xD3D2_D1D0);
+}
+
 #[test]
 fn operands_and_instructions_cross_pages() {
     for (at, count) in [(0x8FFF, 1), (0x8FFE, 2), (0x8FFD, 3)] {
@@ -415,6 +440,12 @@ fn addresses_of_32_bits_wrap_at_4_gib() {
     rig.cpu.general.rbx = 0xFFE;
     rig.completes(|a| a.mov(eax, dword_ptr(ebx)));
     assert_eq!(rig.bus.seen, [read(0xFFFF_FFFE, 2), read(0, 2)]);
+    // In compatibility mode too, where linear addresses of 64 bits exist.
+    let mut rig = Rig::compat();
+    rig.cpu.ds.base = 0xFFFF_F000;
+    rig.cpu.general.rbx = 0x2000;
+    rig.completes(|a| a.mov(al, byte_ptr(ebx)));
+    assert_eq!(rig.bus.seen, [read(0x1000, 1)]);
 }
 
 /// RF suppresses a breakpoint for one instruction.

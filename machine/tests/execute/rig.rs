@@ -1,9 +1,9 @@
 //! A CPU, sparse memory that remembers how it was accessed, and page tables.
 
-use core::sync::atomic::AtomicU64;
+use core::sync::atomic::{AtomicU64, Ordering};
 use std::collections::BTreeMap;
 
-use guest_state::{AccessRights, Gpa, Segment, VcpuState, WordMemory};
+use guest_state::{AccessRights, Gpa, GuestMemory, Segment, VcpuState, WordMemory, cr0, rflags};
 use iced_x86::IcedError;
 use iced_x86::code_asm::CodeAssembler;
 use machine::{ExecuteError, Executed, MemoryBus, execute};
@@ -104,11 +104,11 @@ impl Tables {
         let mut table = TABLES;
         for level in [3, 2, 1] {
             let at = table + 8 * Self::index(linear, level);
-            let mut entry = self.word(at).load(core::sync::atomic::Ordering::Relaxed);
+            let mut entry = self.word(at).load(Ordering::Relaxed);
             if entry == 0 {
                 entry = (TABLES + 0x1000 * self.used) | PRESENT | WRITABLE | USER;
                 self.used += 1;
-                self.word(at).store(entry, core::sync::atomic::Ordering::Relaxed);
+                self.word(at).store(entry, Ordering::Relaxed);
             }
             table = entry & 0x000F_FFFF_FFFF_F000;
         }
@@ -116,11 +116,18 @@ impl Tables {
     }
 
     pub(crate) fn map(&mut self, linear: u64, physical: u64, flags: u64) {
-        self.leaf(linear).store(physical | flags, core::sync::atomic::Ordering::Relaxed);
+        self.leaf(linear).store(physical | flags, Ordering::Relaxed);
+    }
+
+    /// Puts an entry into the one table of 32-bit paging for the first 4 MiB.
+    pub(crate) fn map_legacy(&mut self, linear: u64, entry: u64) {
+        let at = Gpa::new(TABLES + 0x1000 + (linear >> 12) * 4);
+        let [a, b, c, d, ..] = entry.to_le_bytes();
+        assert!(self.memory().write(at, &[a, b, c, d]).is_ok());
     }
 
     pub(crate) fn entry(&mut self, linear: u64) -> u64 {
-        self.leaf(linear).load(core::sync::atomic::Ordering::Relaxed)
+        self.leaf(linear).load(Ordering::Relaxed)
     }
 }
 
@@ -170,6 +177,20 @@ impl Rig {
         let mut rig = Self::long();
         rig.cpu.cs.access = AccessRights::CODE32;
         rig.bitness = 32;
+        rig
+    }
+
+    /// Virtual-8086 mode with 128 KiB of the user's pages, mapped to themselves.
+    pub(crate) fn virtual8086() -> Self {
+        let mut rig = Self::real();
+        rig.cpu.cr0 |= cr0::PE | cr0::PG;
+        rig.cpu.rflags |= rflags::VM;
+        rig.cpu.cr3 = TABLES;
+        let table = TABLES + 0x1000;
+        rig.tables.word(TABLES).store(table | PRESENT | WRITABLE | USER, Ordering::Relaxed);
+        for page in (0..0x2_0000).step_by(0x1000) {
+            rig.tables.map_legacy(page, page | PRESENT | WRITABLE | USER);
+        }
         rig
     }
 
