@@ -1,3 +1,7 @@
 //! The bare-metal hypervisor in Bochs: `cargo run --release --example bare-metal -- --help`.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    bare_metal::main()
+}

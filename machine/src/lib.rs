@@ -23,5 +23,6 @@ pub use execute::{
 pub use platform::{Machine, Platform, Start};
 
 pub use chipset::{
-    ExitStatus, InterruptMessage, IoApic, Nanos, RedirectionEntry, Reset, TriggerMode,
+    CpuSignal, ExitStatus, InterruptMessage, IoApic, Lint, LocalApic, LocalApicConfig,
+    LocalApicEffect, Nanos, RedirectionEntry, Reset, TriggerMode,
 };

@@ -1,1 +1,12 @@
-//! The launcher: `cargo run --release --example bare-metal -- --help`.
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod bochs;
+mod bundle;
+mod failure;
+mod image;
+mod options;
+mod program;
+mod rom;
+
+pub use program::main;

@@ -35,6 +35,15 @@ pub(crate) struct Rom {
     pub(crate) memory: WordMemory<'static>,
 }
 
+/// Why a guest's memory could not be mapped.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BoardError {
+    #[error("extended page tables")]
+    Ept(#[from] ept::Error),
+    #[error("INVEPT failed")]
+    Invept(#[from] VmFail),
+}
+
 /// What the devices are connected to.
 #[derive(Debug)]
 pub(crate) struct Board {
@@ -47,8 +56,8 @@ pub(crate) struct Board {
     pub(crate) requested: Option<Request>,
     /// An NMI that reached the CPU.
     pub(crate) nmi: bool,
-    /// What the tables refused, which ends the guest.
-    pub(crate) refused: Option<ept::Error>,
+    /// What could not be mapped, which ends the guest.
+    pub(crate) refused: Option<BoardError>,
     pub(crate) console_bytes: u64,
 }
 
@@ -60,7 +69,7 @@ impl Board {
         apic: LocalApic,
         roms: Vec<Rom>,
         has_shadow: bool,
-    ) -> Result<Self, ept::Error> {
+    ) -> Result<Self, BoardError> {
         let (ram_at, words) = ram;
         let mut board = Self {
             ram: WordMemory::new(Gpa::ZERO, words),
@@ -78,7 +87,7 @@ impl Board {
         Ok(board)
     }
 
-    fn map_all(&mut self) -> Result<(), ept::Error> {
+    fn map_all(&mut self) -> Result<(), BoardError> {
         let from = GpaRange::from_bounds;
         let mut debt = InvalidationDebt::NONE;
         let above = Gpa::new(if self.shadow.is_some() { 0x10_0000 } else { SHADOW_START });
@@ -97,7 +106,7 @@ impl Board {
                 debt += self.ept.map(range, at, EptAttributes::ROM)?;
             }
         }
-        self.ept.settle(debt, invalidate).map_err(|_| ept::Error::Misaligned { address: 0 })
+        Ok(self.ept.settle(debt, invalidate)?)
     }
 
     /// Maps a part of RAM, or what stands in its place.
@@ -159,9 +168,7 @@ impl Board {
         match self.behind(gpa) {
             Behind::Ram | Behind::RamReadOnly => self.ram.read(gpa, buffer),
             Behind::Rom(rom) => rom.memory.read(gpa, buffer),
-            Behind::Device => {
-                Err(AccessError::NotMapped { gpa, size_bytes: buffer.len() as u64 })
-            }
+            Behind::Device => Err(AccessError::NotMapped { gpa, size_bytes: buffer.len() as u64 }),
         }
     }
 
@@ -248,10 +255,10 @@ impl Backend for Board {
             return;
         };
         parts[index] = backing;
-        match self.map(range, backing) {
-            // A CPU with EPT can't refuse; if it did, the debt would stay with the tables.
-            Ok(debt) => drop(self.ept.settle(debt, invalidate)),
-            Err(error) => self.refused = Some(error),
+        let mapped = self.map(range, backing).map_err(BoardError::from);
+        let settled = mapped.and_then(|debt| Ok(self.ept.settle(debt, invalidate)?));
+        if let Err(error) = settled {
+            self.refused = Some(error);
         }
     }
 

@@ -125,7 +125,9 @@ trampoline_start:
     cld
     xor ax, ax
     mov ds, ax
-    lgdt [TRAMPOLINE + trampoline_gdt_pointer - trampoline_start]
+    # lgdt with a 32-bit base; Intel syntax takes no difference of symbols in an address.
+    .byte 0x66, 0x0f, 0x01, 0x16
+    .word TRAMPOLINE + trampoline_gdt_pointer - trampoline_start
     mov eax, cr0
     or al, 1
     mov cr0, eax
@@ -194,11 +196,18 @@ memmove:
 1:  rep movsb
     ret
 
+# By words, then by bytes: guests are zeroed with this.
 .globl memset
 memset:
     mov r8, rdi
-    mov eax, esi
+    movzx eax, sil
+    mov rcx, 0x0101010101010101
+    imul rax, rcx
     mov rcx, rdx
+    shr rcx, 3
+    rep stosq
+    mov ecx, edx
+    and ecx, 7
     rep stosb
     mov rax, r8
     ret

@@ -26,7 +26,9 @@ impl Clock {
     /// Measures the TSC's frequency against the 8254.
     pub(crate) fn calibrate() -> Self {
         let hertz = measure_hertz().max(1);
-        let scale = |a: u64, b: u64| u64::try_from((u128::from(a) << 32) / u128::from(b)).unwrap_or(u64::MAX);
+        let scale = |a: u64, b: u64| {
+            u64::try_from((u128::from(a) << 32) / u128::from(b)).unwrap_or(u64::MAX)
+        };
         Self {
             start: rdtsc(),
             hertz,

@@ -9,7 +9,7 @@ use guest_state::{
 use machine::ExecuteError;
 use vmx::{Exit, VmFail};
 
-use crate::board::Board;
+use crate::board::{Board, BoardError};
 use crate::say;
 
 /// Why a guest could not go on.
@@ -31,8 +31,8 @@ pub(crate) enum Crash {
     Vmx(#[from] vmx::Error),
     #[error("VMCS")]
     Vmcs(#[from] VmFail),
-    #[error("extended page tables")]
-    Ept(#[from] ept::Error),
+    #[error("guest memory can't be mapped")]
+    Board(#[from] BoardError),
     #[error("guest memory")]
     Memory(#[from] boot_plan::Error),
 }

@@ -208,8 +208,8 @@ impl Vcpu<'_> {
         const AVX512: u64 = 7 << 5;
         let value = self.context.scratch.rdx << 32 | self.context.scratch.rax & 0xFFFF_FFFF;
         let listed = cpuid(0xD, 0);
-        let allowed = (u64::from(listed.edx) << 32 | u64::from(listed.eax))
-            & (X87 | SSE | AVX | AVX512);
+        let allowed =
+            (u64::from(listed.edx) << 32 | u64::from(listed.eax)) & (X87 | SSE | AVX | AVX512);
         let together = |set: u64| value & set == 0 || value & set == set;
         let [index, _] = halves(self.context.scratch.rcx);
         let is_wrong = index != 0

@@ -1,6 +1,5 @@
 //! A guest, from the files that the loader brought to registers and memory.
 
-use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::sync::atomic::AtomicU64;
 
@@ -8,11 +7,11 @@ use bare_metal_image::{BootInfo, Config, Module};
 use boot_plan::{BootPlan, Placement};
 use elf_boot::{Boot, Image};
 use ept::{Ept, EptCaps, FramePool};
-use guest_state::{Gpa, GuestMemory, Hpa, VcpuState, WordMemory};
+use guest_state::{GuestMemory, Hpa, VcpuState, WordMemory};
 use machine::{Devices, LocalApic, LocalApicConfig, Machine, Platform, Start};
 use vmx::VmxCaps;
 
-use crate::board::{Board, Rom, has_high_ram, low_ram_bytes};
+use crate::board::{Board, BoardError, Rom, has_high_ram, low_ram_bytes};
 use crate::clock::Clock;
 use crate::memory::HostMemory;
 
@@ -30,6 +29,8 @@ pub(crate) enum GuestError {
     HostMemory(#[from] boot_plan::Error),
     #[error("extended page tables")]
     Ept(#[from] ept::Error),
+    #[error("guest memory")]
+    Board(#[from] BoardError),
     #[error("a guest has at most 3 GiB here")]
     HighMemory,
 }
@@ -76,11 +77,11 @@ impl Guest {
 
         let ram = host.guest_ram(low_ram_bytes(&plan.memory))?;
         let (base, tables) = host.tables(TABLES)?;
-        let ept_caps = EptCaps::new(caps.ept_vpid.bits(), caps.widths.physical);
+        let ept_caps = EptCaps::new(caps.ept_vpid.bits(), caps.widths.physical.into());
         let ept = Ept::new(FramePool::new(base, tables), ept_caps)?;
         let roms: Vec<Rom> =
             plan.roms().map(|rom| place_rom(rom, host)).collect::<Result<_, _>>()?;
-        let apic = LocalApic::new(LocalApicConfig {
+        let mut apic = LocalApic::new(LocalApicConfig {
             id: 0,
             is_bsp: true,
             timer_hertz: clock.hertz(),
@@ -89,6 +90,10 @@ impl Guest {
             has_x2apic: true,
             can_suppress_eoi: false,
         });
+        if !has_shadow {
+            // What firmware would have done.
+            apic.set_virtual_wire();
+        }
         let board = Board::new(ram, ept, apic, roms, has_shadow)?;
         board.load(&plan, true)?;
         Ok(Self { plan, devices, board, has_firmware: has_shadow, signature })

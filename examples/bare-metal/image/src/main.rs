@@ -57,8 +57,8 @@ extern "C" fn hypervisor_main(started_by: u32, information: u32) -> ! {
     let loader = if started_by == 1 { Loader::Pvh } else { Loader::Multiboot2 };
     let info = BootInfo::read(loader, information.into(), &IdentityMap)
         .unwrap_or_else(|error| fail(status::USAGE, &error));
-    let config: Config<'static> = Config::parse(info.command_line)
-        .unwrap_or_else(|error| fail(status::USAGE, &error));
+    let config: Config<'static> =
+        Config::parse(info.command_line).unwrap_or_else(|error| fail(status::USAGE, &error));
 
     // 3. What can the processor do? Without VMX, or with VMX locked off, this is the end.
     // SAFETY: CPL is 0.

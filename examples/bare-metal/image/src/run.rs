@@ -244,6 +244,9 @@ fn restart(vcpu: &mut Vcpu<'_>, guest: &mut Guest, reset: Reset) -> Result<(), C
         guest.devices.reset();
         guest.board.unshadow();
         guest.board.apic.reset();
+        if !guest.has_firmware {
+            guest.board.apic.set_virtual_wire();
+        }
     }
     if reset == Reset::PowerCycle {
         guest.board.load(&guest.plan, false)?;

@@ -67,9 +67,7 @@ pub(crate) fn solve_controls(caps: &VmxCaps) -> Result<Controls, Error> {
                 | ExitControls::ACKNOWLEDGE_INTERRUPT,
         ),
         entry: Wish::required(
-            EntryControls::LOAD_EFER
-                | EntryControls::LOAD_PAT
-                | EntryControls::LOAD_DEBUG_CONTROLS,
+            EntryControls::LOAD_EFER | EntryControls::LOAD_PAT | EntryControls::LOAD_DEBUG_CONTROLS,
         ),
         ..ControlWishes::default()
     };
@@ -107,7 +105,7 @@ impl<'v> Vcpu<'v> {
         }
         // Mapped one to one, and never freed: the VMCS uses it for good.
         let bitmap = core::ptr::from_mut(Box::leak(bitmap)) as u64;
-        vmcs.write(field::MSR_BITMAP, bitmap)?;
+        vmcs.write(field::MSR_BITMAPS, bitmap)?;
         vmcs.write(field::EPT_POINTER, board.ept.pointer().bits())?;
         vmcs.write(field::EXCEPTION_BITMAP, 0)?;
         vmcs.write(field::PAGE_FAULT_ERROR_CODE_MASK, 0)?;

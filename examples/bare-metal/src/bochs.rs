@@ -1,0 +1,248 @@
+//! Bochs: found, configured, run, and listened to.
+
+use std::fs;
+use std::io::Read;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use bare_metal_image::{Channel, Decoder};
+
+use crate::bundle::{Bundle, LOAD_START};
+use crate::failure::Failure;
+use crate::image::{target_folder, workspace};
+use crate::options::Options;
+use crate::rom;
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// The hypervisor said so.
+    Status(u8),
+    /// Time or ticks were up.
+    Timeout,
+    /// A signal ended it.
+    Signal(u8),
+}
+
+/// More ticks than any run takes that is not stuck.
+const MOST_TICKS: u64 = 1 << 50;
+const CAUGHT: &[u8] = b"Caught time breakpoint";
+const POLL: Duration = Duration::from_millis(50);
+
+/// Runs the bundle; `hear` gets what the hypervisor says.
+pub(crate) fn run(
+    bundle: &Bundle,
+    options: &Options,
+    mut hear: impl FnMut(Channel, &[u8]),
+) -> Result<Ended, Failure> {
+    let bochs = find()?;
+    let folder = Folder::new()?;
+    folder.write("memory.bin", &bundle.memory)?;
+    let rom = rom::build(bundle.entry, bundle.start_info, LOAD_START, bundle.load_end);
+    folder.write("reset.rom", &rom)?;
+    folder.write("vga.rom", &[0; 512])?;
+    folder.write("bochsrc", configuration(bundle, options).as_bytes())?;
+    let ticks = options.max_ticks.unwrap_or(MOST_TICKS);
+    folder.write("commands", format!("sb {ticks}\nc\nq\n").as_bytes())?;
+
+    let signal = catch_signals()?;
+    let mut child = KilledOnDrop(
+        Command::new(&bochs)
+            .args(["-q", "-f", "bochsrc", "-unlock", "-rc", "commands"])
+            .current_dir(&folder.0)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .process_group(0)
+            .spawn()
+            .map_err(|error| Failure::Bochs(format!("{}: {error}", bochs.display())))?,
+    );
+    let mut stdout =
+        child.0.stdout.take().ok_or_else(|| Failure::Bochs("Bochs has no output".to_owned()))?;
+    let (sender, receiver) = channel();
+    thread::spawn(move || {
+        let mut buffer = [0; 4096];
+        while let Ok(length @ 1..) = stdout.read(&mut buffer) {
+            if sender.send(buffer[..length].to_vec()).is_err() {
+                break;
+            }
+        }
+    });
+
+    let end = options.timeout.map(|limit| Instant::now() + limit);
+    let mut line = Line::default();
+    loop {
+        match signal.load(Ordering::Acquire) {
+            0 => {}
+            number => return Ok(Ended::Signal(u8::try_from(number).unwrap_or(0))),
+        }
+        if end.is_some_and(|end| Instant::now() >= end) {
+            return Ok(Ended::Timeout);
+        }
+        match receiver.recv_timeout(POLL) {
+            Ok(bytes) => {
+                if let Some(status) = line.take(&bytes, &mut hear) {
+                    return Ok(Ended::Status(status));
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+    }
+    if line.noise.windows(CAUGHT.len()).any(|window| window == CAUGHT) {
+        return Ok(Ended::Timeout);
+    }
+    let log = fs::read_to_string(folder.0.join("bochs.log")).unwrap_or_default();
+    let errors = log.lines().filter(|line| line.contains(">>PANIC<<") || line.contains("FAIL"));
+    let errors: Vec<_> = errors.map(str::trim).collect();
+    Err(Failure::Bochs(format!(
+        "Bochs ended without a word from the hypervisor\n{}",
+        errors.join("\n")
+    )))
+}
+
+/// What comes from Bochs' standard output, told apart.
+#[derive(Default)]
+struct Line {
+    decoder: Decoder,
+    status: Vec<u8>,
+    /// What Bochs itself said.
+    noise: Vec<u8>,
+}
+
+impl Line {
+    /// Passes on what the bytes say; returns the status once it is complete.
+    fn take(&mut self, bytes: &[u8], hear: &mut impl FnMut(Channel, &[u8])) -> Option<u8> {
+        self.noise.extend_from_slice(bytes);
+        let keep = self.noise.len().saturating_sub(4096);
+        self.noise.drain(..keep);
+        let mut run: Option<(Channel, Vec<u8>)> = None;
+        for (channel, byte) in bytes.iter().filter_map(|byte| self.decoder.decode(*byte)) {
+            if channel == Channel::Status {
+                if byte == b'\n' {
+                    if let Some((channel, bytes)) = run.take() {
+                        hear(channel, &bytes);
+                    }
+                    return std::str::from_utf8(&self.status).ok()?.parse().ok();
+                }
+                self.status.push(byte);
+                continue;
+            }
+            match &mut run {
+                Some((current, bytes)) if *current == channel => bytes.push(byte),
+                other => {
+                    if let Some((channel, bytes)) = other.replace((channel, vec![byte])) {
+                        hear(channel, &bytes);
+                    }
+                }
+            }
+        }
+        if let Some((channel, bytes)) = run {
+            hear(channel, &bytes);
+        }
+        None
+    }
+}
+
+fn configuration(bundle: &Bundle, options: &Options) -> String {
+    let Options { cpu_model, cpus, .. } = options;
+    let mib = bundle.host_mib;
+    let rom_address = rom::ADDRESS;
+    // One instruction is one tick, and the same run takes the same ticks each time.
+    format!(
+        "display_library: rfb, options=\"timeout=0\"\n\
+         megs: {mib}\n\
+         cpu: model={cpu_model}, count={cpus}, ips=50000000, reset_on_triple_fault=0\n\
+         romimage: file=reset.rom, address={rom_address:#x}\n\
+         vgaromimage: file=vga.rom\n\
+         optramimage1: file=memory.bin, address={LOAD_START:#x}\n\
+         port_e9_hack: enabled=1\n\
+         plugin_ctrl: iodebug=1\n\
+         clock: sync=none\n\
+         log: bochs.log\n\
+         panic: action=fatal\n\
+         error: action=report\n\
+         info: action=ignore\n\
+         debug: action=ignore\n"
+    )
+}
+
+/// Finds Bochs in the project's toolbox or on the system, or has the toolbox bring it.
+fn find() -> Result<PathBuf, Failure> {
+    let toolbox = target_folder().join("toolbox/bochs/bin/bochs");
+    if toolbox.exists() {
+        return Ok(toolbox);
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let on_path = |name: &str| {
+        std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file())
+    };
+    if let Some(bochs) = on_path("bochs-bin").or_else(|| on_path("bochs")) {
+        return Ok(bochs);
+    }
+    eprintln!("bare-metal: fetching Bochs for this project; nothing is installed");
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = Command::new(cargo)
+        .current_dir(workspace())
+        .args(["xtask", "toolbox", "bochs"])
+        .stdout(Stdio::null())
+        .status();
+    match status {
+        Ok(status) if status.success() && toolbox.exists() => Ok(toolbox),
+        _ => Err(Failure::Bochs("no Bochs: install Bochs 3.0 or newer".to_owned())),
+    }
+}
+
+/// Ctrl-C and its kin end the run, and Bochs with it.
+fn catch_signals() -> Result<Arc<AtomicUsize>, Failure> {
+    let number = Arc::new(AtomicUsize::new(0));
+    for (signal, value) in [
+        (signal_hook::consts::SIGHUP, 1),
+        (signal_hook::consts::SIGINT, 2),
+        (signal_hook::consts::SIGTERM, 15),
+    ] {
+        signal_hook::flag::register_usize(signal, Arc::clone(&number), value)
+            .map_err(|error| Failure::Bochs(format!("signals can't be caught: {error}")))?;
+    }
+    Ok(number)
+}
+
+struct KilledOnDrop(Child);
+
+impl Drop for KilledOnDrop {
+    fn drop(&mut self) {
+        // It may have ended already; there is nobody to tell.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A folder for one run, gone at its end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Result<Self, Failure> {
+        let path = target_folder().join(format!("bochs-runs/{}", std::process::id()));
+        match fs::create_dir_all(&path) {
+            Ok(()) => Ok(Self(path)),
+            Err(error) => Err(Failure::File { path, error }),
+        }
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) -> Result<(), Failure> {
+        let path: &Path = &self.0.join(name);
+        fs::write(path, bytes).map_err(|error| Failure::File { path: path.to_owned(), error })
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}

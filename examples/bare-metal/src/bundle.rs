@@ -1,0 +1,189 @@
+//! What the hypervisor finds in memory at its first instruction.
+//!
+//! The hypervisor is a kernel like any other: `elf-boot` plans its start by PVH, with the guest's
+//! files as modules, and `acpi-builder` makes the tables that list the processors.
+
+use std::fs;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::path::Path;
+
+use acpi_builder::{Dsdt, Fadt, FixedHardware, Madt, Processors, TableSet};
+use boot_plan::{Layout, MemoryMap, Placement, Request};
+use elf_boot::{Boot, Image, Module, Protocol, plan_boot};
+use guest_state::{Gpa, MemoryKind};
+
+use crate::failure::Failure;
+use crate::options::Options;
+
+/// Where what is loaded begins.
+pub(crate) const LOAD_START: u32 = 0x10_0000;
+/// Room for what the planner makes itself: start info, command lines, tables.
+const SLACK_BYTES: u64 = 1 << 20;
+/// The hypervisor's code, heap and stacks end below.
+const IMAGE_BYTES: u64 = 16 << 20;
+/// The word of its command line that the tour prints last.
+const NONCE: &str = "hvkit.nonce=";
+
+/// Memory from [`LOAD_START`] on, and how to enter it.
+#[derive(Debug)]
+pub(crate) struct Bundle {
+    /// The bytes.
+    pub(crate) memory: Vec<u8>,
+    /// The hypervisor's 32-bit entry.
+    pub(crate) entry: u32,
+    /// What EBX has to hold there.
+    pub(crate) start_info: u32,
+    /// Where the bytes end.
+    pub(crate) load_end: u32,
+    /// The host's RAM in MiB.
+    pub(crate) host_mib: u64,
+}
+
+/// A file for the hypervisor, and the name that it knows it by.
+type File = (&'static str, Vec<u8>);
+
+impl Bundle {
+    /// Reads the guest's files and places everything.
+    pub(crate) fn new(hypervisor: &[u8], options: &Options) -> Result<Self, Failure> {
+        let command_line = guest_command_line(options);
+        let files = files(options, &command_line)?;
+        let own_line = own_command_line(options, &command_line);
+        let modules: Vec<Module<'_>> = files
+            .iter()
+            .map(|(name, bytes)| Module { image: Image::new(bytes), command_line: name.as_bytes() })
+            .collect();
+
+        let file_bytes: u64 =
+            files.iter().map(|(_, bytes)| (bytes.len() as u64).next_multiple_of(0x1000)).sum();
+        let load_end = u64::from(LOAD_START) + IMAGE_BYTES + SLACK_BYTES + file_bytes;
+        let host_bytes = options
+            .host_memory_bytes
+            .unwrap_or(options.memory_bytes + file_bytes + (256 << 20))
+            .next_multiple_of(64 << 20);
+        let map = MemoryMap::pc(host_bytes).map_err(|error| Failure::image(&error))?;
+        let placed = place(hypervisor, &modules, &own_line, options.cpus, &map, load_end)?;
+
+        let mut memory = Vec::new();
+        for placement in &placed.placements {
+            let Some(bytes) = placement.contents.bytes() else { continue };
+            let offset = placement.gpa.as_u64().checked_sub(LOAD_START.into());
+            let start = offset.and_then(|offset| usize::try_from(offset).ok());
+            let start = start.ok_or_else(|| {
+                Failure::Image(format!("{} is below what is loaded", placement.tag))
+            })?;
+            let end = start + bytes.len();
+            memory.resize(memory.len().max(end), 0);
+            memory[start..end].copy_from_slice(bytes);
+        }
+        let end = u64::from(LOAD_START) + memory.len() as u64;
+        let load_end = u32::try_from(end).map_err(|error| Failure::image(&error))?;
+        Ok(Self {
+            memory,
+            load_end,
+            entry: placed.entry,
+            start_info: placed.start_info,
+            host_mib: host_bytes >> 20,
+        })
+    }
+}
+
+struct Placed<'a> {
+    placements: Vec<Placement<'a>>,
+    entry: u32,
+    start_info: u32,
+}
+
+fn place<'a>(
+    hypervisor: &'a [u8],
+    modules: &'a [Module<'a>],
+    command_line: &'a str,
+    cpus: u32,
+    map: &MemoryMap,
+    load_end: u64,
+) -> Result<Placed<'a>, Failure> {
+    let failed = |error: &dyn std::error::Error| Failure::image(error);
+    // What is loaded is one block, so that it is one file for Bochs.
+    let mut loaded = MemoryMap::new();
+    loaded
+        .insert_size(Gpa::new(LOAD_START.into()), load_end - u64::from(LOAD_START), MemoryKind::RAM)
+        .map_err(|error| failed(&error))?;
+    let mut layout = Layout::new(&loaded);
+
+    let tables = tables(cpus).map_err(|error| failed(&error))?;
+    let room =
+        layout.place("acpi tables", Request::pages(0x4000)).map_err(|error| failed(&error))?;
+    let rsdp = layout
+        .place("acpi root pointer", Request::pages(0x1000))
+        .map_err(|error| failed(&error))?
+        .start();
+    let acpi = tables.at(room.start()).map_err(|error| failed(&error))?;
+
+    let boot = Boot::new(Image::new(hypervisor))
+        .modules(modules)
+        .command_line(command_line.as_bytes())
+        .rsdp(rsdp);
+    let start =
+        plan_boot(&boot, Some(Protocol::Pvh), map, &mut layout).map_err(|error| failed(&error))?;
+    let mut placements = start.placements;
+    placements.push(Placement::bytes("acpi tables", room.start(), acpi.tables));
+    placements.push(Placement::bytes("acpi root pointer", rsdp, acpi.rsdp));
+    let word = |value: u64| u32::try_from(value).map_err(|error| failed(&error));
+    let (entry, start_info) = (word(start.vcpu.rip)?, word(start.vcpu.general.rbx)?);
+    Ok(Placed { placements, entry, start_info })
+}
+
+/// The host's tables: nothing but its processors matters.
+fn tables(cpus: u32) -> Result<TableSet, acpi_builder::Error> {
+    let processors = Processors::sequential(cpus)?;
+    let dsdt = Dsdt::new(&processors);
+    let fadt = Fadt::fixed_hardware(FixedHardware::piix4(0xB000), dsdt.boot_arch());
+    TableSet::builder(fadt, dsdt.build()?).table(Madt::pc(&processors).build()?).build()
+}
+
+/// The guest's files, by the names that the hypervisor knows them by.
+fn files(options: &Options, command_line: &str) -> Result<Vec<File>, Failure> {
+    let mut files = Vec::new();
+    match (&options.firmware, &options.kernel) {
+        (Some(firmware), _) => {
+            files.push(("firmware", read(firmware)?));
+            let floppy =
+                guest_images::tour_floppy(command_line).map_err(|error| Failure::image(&error))?;
+            files.push(("floppy", floppy));
+        }
+        (None, Some(kernel)) => files.push(("kernel", read(kernel)?)),
+        (None, None) => files.push(("kernel", guest_images::TOUR.to_vec())),
+    }
+    if let Some(initrd) = &options.initrd {
+        files.push(("initrd", read(initrd)?));
+    }
+    Ok(files)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    fs::read(path).map_err(|error| Failure::File { path: path.to_owned(), error })
+}
+
+fn guest_command_line(options: &Options) -> String {
+    let mut line = options.cmdline.clone();
+    let has_nonce = line.split_ascii_whitespace().any(|word| word.starts_with(NONCE));
+    if options.kernel.is_none() && !has_nonce {
+        let nonce = RandomState::new().build_hasher().finish();
+        let space = if line.is_empty() { "" } else { " " };
+        line = format!("{line}{space}{NONCE}{nonce:016x}");
+    }
+    line
+}
+
+fn own_command_line(options: &Options, guest: &str) -> String {
+    let mut line = format!("memory={}", options.memory_bytes);
+    if let Some(protocol) = options.protocol {
+        line += &format!(" protocol={protocol}");
+    }
+    if options.exit_on_reset {
+        line += " on-reset=exit";
+    }
+    if options.stats {
+        line += " stats";
+    }
+    line + " -- " + guest
+}
