@@ -167,7 +167,7 @@ impl<M: TableMemory> Ept<M> {
     /// # Errors
     /// [`Error::Misaligned`], [`Error::PastGuestWidth`].
     pub fn leaves(&self, range: GpaRange) -> Result<Leaves<'_, M>, Error> {
-        Ok(Leaves { ept: self, left: self.span(range)? })
+        Ok(Leaves { ept: self, left: self.rules.span(range)? })
     }
 }
 
