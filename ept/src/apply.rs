@@ -1,9 +1,10 @@
 //! Edits applied: the recursion over tables.
 
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::Ordering;
 
 use guest_state::Hpa;
 
+use crate::atomic::AtomicU64;
 use crate::edit::{Change, Edit, Mapper};
 use crate::leaves::{self, load};
 use crate::level::{Part, Run, Span};

@@ -1,10 +1,11 @@
 //! Reading and clearing the flags that hardware sets, and the page-modification log.
 
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::Ordering;
 
 use bitflags::bitflags;
 use guest_state::{Gpa, GpaRange, Hpa, PageSize};
 
+use crate::atomic::AtomicU64;
 use crate::level::Span;
 use crate::{
     Ept, EptEntry, Error, InvalidationDebt, Level, Mapping, Requirement, Table, TableMemory,

@@ -3,8 +3,9 @@
 //! An entry that points to a table ends a loop. A plain store replaces only what hardware can't
 //! change meanwhile, or what is of no interest; the rest is exchanged.
 
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::Ordering;
 
+use crate::atomic::AtomicU64;
 use crate::{EptEntry, Level};
 
 const FLAGS: u64 = EptEntry::SET_BY_HARDWARE;

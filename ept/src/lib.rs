@@ -3,6 +3,9 @@
 #![forbid(unsafe_code)]
 
 mod apply;
+mod atomic;
+#[cfg(test)]
+mod beside_cpus;
 mod caps;
 mod debt;
 mod dirty;
