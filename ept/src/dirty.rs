@@ -37,13 +37,21 @@ impl<'a> DirtyBitmap<'a> {
 
     /// Marks the pages that have a byte in `range` dirty; those that the log is not for are left
     /// out.
+    #[inline]
     pub fn mark(&mut self, range: GpaRange) {
         let Some(last) = range.last() else { return };
-        let page = |gpa: Gpa| gpa.as_u64() / 4096;
-        let first = page(range.start()).saturating_sub(self.base);
-        let Some(last) = page(last).checked_sub(self.base) else { return };
-        let end = (last + 1).min(self.page_count());
-        let mut at = first;
+        let Some(last) = (last.as_u64() / 4096).checked_sub(self.base) else { return };
+        let first = (range.start().as_u64() / 4096).saturating_sub(self.base);
+        if first == last {
+            if let Some(word) = self.word(first) {
+                *word |= 1 << (first % 64);
+            }
+        } else {
+            self.mark_pages(first, last.saturating_add(1).min(self.page_count()));
+        }
+    }
+
+    fn mark_pages(&mut self, mut at: u64, end: u64) {
         while at < end {
             let count = (64 - at % 64).min(end - at);
             if let Some(word) = self.word(at) {
@@ -53,6 +61,7 @@ impl<'a> DirtyBitmap<'a> {
         }
     }
 
+    #[inline]
     fn word(&mut self, page: u64) -> Option<&mut u64> {
         self.words.get_mut(usize::try_from(page / 64).ok()?)
     }

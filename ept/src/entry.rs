@@ -185,11 +185,13 @@ impl EptEntry {
         self.is_present() && !self.is_leaf(level)
     }
 
-    /// Returns the table that the entry, in a table above the PT, points to, if it does. Those that
-    /// this crate makes have all permissions.
+    /// Returns the table that the entry, in a table above the PT, points to, if it does.
+    ///
+    /// Such an entry, as this crate makes it, has 07H in its low byte; that of a hole is zero, and
+    /// that of a large page is negative. One comparison tells them apart.
     pub(crate) const fn next_table(self) -> Option<Hpa> {
-        let points = self.0 & (Self::LARGE | EptPermissions::READ.bits());
-        if points == EptPermissions::READ.bits() { Some(self.address()) } else { None }
+        let [low, ..] = self.0.to_le_bytes();
+        if low.cast_signed() > 0 { Some(self.address()) } else { None }
     }
 
     /// Returns the address in bits 51:12: of a table, or of a page with its reserved bits.

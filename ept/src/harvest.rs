@@ -62,21 +62,26 @@ impl<M: TableMemory> Ept<M> {
         visit: &mut impl FnMut(Mapping),
     ) {
         let Some(table) = self.memory.table(frame) else { return };
-        let mut base = span.start & !(level.span_bytes() - 1);
-        for slot in &table.0[level.index_u64(span.start)..=level.index_u64(span.end - 1)] {
+        let (bytes, leaf) = (level.span_bytes(), level.large_bit());
+        let page_size = level.page_size().unwrap_or(PageSize::Size4K);
+        let slots = &table.0[level.index_u64(span.start)..=level.index_u64(span.end - 1)];
+        let mut next = span.start & !(bytes - 1);
+        for slot in slots {
+            let base = next;
+            next += bytes;
             let old = EptEntry::from_bits(slot.load(Ordering::Acquire));
-            let end = base + level.span_bytes();
-            if let (true, Some(below)) = (old.is_table(level), level.below()) {
-                let within = Span { start: base.max(span.start), end: end.min(span.end) };
+            if old.bits() & leaf == leaf {
+                // A leaf; or a hole, which has no flags.
+                if old.bits() & flags.bits() != 0 {
+                    let entry = clear(slot, old, flags.bits());
+                    let hpa = Hpa::new(entry.address().as_u64() & !(bytes - 1));
+                    visit(Mapping { gpa: Gpa::new(base), hpa, page_size, entry });
+                }
+            } else if let (true, Some(below)) = (old.is_present(), level.below()) {
+                let end = span.end.min(next);
+                let within = Span { start: base.max(span.start), end };
                 self.harvest_table(old.address(), below, within, flags, visit);
-            } else if let (true, Some(page_size)) =
-                (old.is_present() && old.bits() & flags.bits() != 0, level.page_size())
-            {
-                let entry = clear(slot, old, flags.bits());
-                let hpa = entry.address().page_base(page_size);
-                visit(Mapping { gpa: Gpa::new(base), hpa, page_size, entry });
             }
-            base = end;
         }
     }
 
