@@ -99,15 +99,20 @@ pub(crate) fn change(
             continue;
         }
         slot.store(new.bits(), Ordering::Release);
-        // Most often the entries behind go on where this one ends, and change as it does.
-        let (mut old, mut new) = (old.bits(), new.bits());
-        for slot in &slots[index..] {
-            (old, new) = (old + level.span_bytes(), new + level.span_bytes());
-            if slot.load(Ordering::Acquire) != old {
+        // Most often the entries behind go on where this one ends, and change as it does: eight at a
+        // time, while that is so.
+        let step = level.span_bytes();
+        let (mut old, mut new) = (old.bits() + step, new.bits() + step);
+        for eight in slots[index..].as_chunks::<8>().0 {
+            let on = |slot: &AtomicU64, at: u64| slot.load(Ordering::Acquire) == old + at * step;
+            if !eight.iter().zip(0..).all(|(slot, at)| on(slot, at)) {
                 break;
             }
-            slot.store(new, Ordering::Release);
-            index += 1;
+            for (slot, at) in eight.iter().zip(0..) {
+                slot.store(new + at * step, Ordering::Release);
+            }
+            (old, new) = (old + 8 * step, new + 8 * step);
+            index += 8;
         }
     }
     Done { count: index, invept_due: due }
