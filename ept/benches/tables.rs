@@ -12,7 +12,10 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use ept::{Ept, EptAttributes, EptCaps, EptControls, EptOptions, EptPermissions, FramePool, Table};
+use ept::{
+    DirtyBitmap, Ept, EptAttributes, EptCaps, EptControls, EptOptions, EptPermissions, FramePool,
+    Table, TableMemory, Use,
+};
 use guest_state::{Gpa, GpaRange, Hpa, PageSize};
 use memory_addr::{PhysAddr, VirtAddr};
 use page_table_entry::x86_64::X64PTE;
@@ -95,6 +98,7 @@ fn main() {
         println!("  page_table_multiarch: map {map:.2}, protect {protect:.2}, unmap {unmap:.2}");
     }
     translations(tables);
+    harvest(tables);
     split(tables);
 }
 
@@ -184,45 +188,106 @@ fn translations(tables: &'static [Table]) {
     let each = |seconds: f64| seconds * 1e9 / f64::from(count);
     let mut array = vec![0_u64; (case.bytes / 4096) as usize];
     fill(&mut array, 4096);
-    let read = each(median(|| {
-        let start = Instant::now();
-        let array = black_box(&array);
-        let sum = addresses.iter().fold(0, |sum: u64, gpa| {
-            sum.wrapping_add(array[(gpa / 4096) as usize] & !0xFFF | gpa & 0xFFF)
-        });
-        black_box(sum);
-        start.elapsed().as_secs_f64()
-    }));
+    let read = [false, true].map(|chained| {
+        each(median(|| {
+            let array = black_box(&array);
+            time_chain(&addresses, chained, |gpa| {
+                array[(gpa / 4096) as usize] & !0xFFF | gpa & 0xFFF
+            })
+        }))
+    });
     let mut ept = new_ept(tables, case.page, EptControls::empty());
     assert!(ept.map(range(case.bytes), Hpa::ZERO, EptAttributes::RAM).unwrap().is_empty());
-    let ours = each(median(|| {
-        let start = Instant::now();
-        let ept = black_box(&ept);
-        let sum = addresses.iter().fold(0, |sum: u64, &gpa| {
-            sum.wrapping_add(ept.translate(Gpa::new(gpa)).unwrap().hpa.as_u64())
-        });
-        black_box(sum);
-        start.elapsed().as_secs_f64()
-    }));
+    let ours = [false, true].map(|chained| {
+        each(median(|| {
+            let ept = black_box(&ept);
+            time_chain(&addresses, chained, |gpa| {
+                ept.translate(Gpa::new(gpa)).unwrap().hpa.as_u64()
+            })
+        }))
+    });
     let base = tables.as_ptr().expose_provenance();
     *POOL.lock().unwrap() = (0..tables.len()).rev().map(|index| base + index * 4096).collect();
     let mut table = PageTable64::<Meta, X64PTE, Handler>::try_new().unwrap();
     let (zero, bytes) = (VirtAddr::from(0), case.bytes as usize);
     let to = |from: VirtAddr| PhysAddr::from(from.as_usize());
     table.cursor().map_region(zero, to, bytes, MappingFlags::READ, false).unwrap();
-    let theirs = each(median(|| {
-        let start = Instant::now();
-        let table = black_box(&table);
-        let sum = addresses.iter().fold(0, |sum: usize, &gpa| {
-            sum.wrapping_add(table.query(VirtAddr::from(gpa as usize)).unwrap().0.as_usize())
-        });
-        black_box(sum);
-        start.elapsed().as_secs_f64()
-    }));
+    let theirs = [false, true].map(|chained| {
+        each(median(|| {
+            let table = black_box(&table);
+            time_chain(&addresses, chained, |gpa| {
+                table.query(VirtAddr::from(gpa as usize)).unwrap().0.as_usize() as u64
+            })
+        }))
+    });
     println!("{count} random translations in 64 GiB of 4 KiB leaves, ns each");
+    for (index, kind) in ["one after the other", "many at once"].into_iter().rev().enumerate() {
+        let (read, ours, theirs) = (read[index], ours[index], theirs[index]);
+        println!(
+            "  {kind}: array {read:.1}, ept {ours:.1} ({:.2}x), page_table_multiarch {theirs:.1}",
+            ours / read
+        );
+    }
+}
+
+/// Times `look_up` of all addresses; if they are chained, each waits for the result of the one
+/// before, as it is when a hypervisor translates one address now and then. If not, the CPU works on
+/// as many at once as it can.
+fn time_chain(addresses: &[u64], chained: bool, look_up: impl Fn(u64) -> u64) -> f64 {
+    let start = Instant::now();
+    let last = if chained {
+        // No result has these bits, but the CPU does not know.
+        addresses.iter().fold(0, |last, gpa| look_up(gpa + (black_box(last) >> 52)))
+    } else {
+        addresses.iter().fold(0, |sum: u64, &gpa| sum.wrapping_add(look_up(gpa)))
+    };
+    black_box(last);
+    start.elapsed().as_secs_f64()
+}
+
+/// Harvests a million dirty pages of 4 KiB.
+fn harvest(tables: &[Table]) {
+    let pages = 1 << 20;
+    let mut ept = new_ept(tables, PageSize::Size4K, EptControls::ACCESSED_DIRTY);
+    let all = range(pages * 4096);
+    assert!(ept.map(all, Hpa::ZERO, EptAttributes::RAM).unwrap().is_empty());
+    let entries: Vec<(Hpa, usize)> = (0..pages)
+        .map(|page| ept.walk(Gpa::new(page * 4096)).last().map(|step| (step.table, step.index)))
+        .map(Option::unwrap)
+        .collect();
+    let array: Vec<AtomicU64> = (0..pages).map(|_| AtomicU64::new(0)).collect();
+    let mut words = vec![0; (pages / 64) as usize];
+    let each = |seconds: f64| seconds * 1e9 / pages as f64;
+    let [floor, ours] = medians(|| {
+        for (entry, (table, index)) in array.iter().zip(&entries) {
+            entry.store(0x337, Ordering::Relaxed);
+            ept.memory().table(*table).unwrap().0[*index].fetch_or(0x300, Ordering::Relaxed);
+        }
+        let start = Instant::now();
+        let mut sum = 0;
+        for (entry, at) in black_box(&array).iter().zip(0..) {
+            let old = entry.load(Ordering::Relaxed);
+            if old & 0x200 != 0 {
+                entry.store(old & !0x200, Ordering::Relaxed);
+                sum += at;
+            }
+        }
+        black_box(sum);
+        let floor = start.elapsed().as_secs_f64();
+        let mut log = DirtyBitmap::new(Gpa::ZERO, &mut words);
+        log.clear();
+        let start = Instant::now();
+        let debt = ept.harvest(all, Use::DIRTY, |page| {
+            log.mark(page.range());
+        });
+        let ours = start.elapsed().as_secs_f64();
+        assert!(!debt.unwrap().is_empty() && log.count() == pages);
+        [floor, ours]
+    });
     println!(
-        "  array: read {read:.2}\n  ept: {ours:.2} ({:.2}x)\n  page_table_multiarch: {theirs:.2}",
-        ours / read
+        "harvest of {pages} dirty pages into a bitmap, ns each: {:.2}; load, test and store in an array {:.2}",
+        each(ours),
+        each(floor)
     );
 }
 

@@ -3,7 +3,7 @@
 use bitflags::bitflags;
 use guest_state::PageSize;
 
-use crate::{Error, Level, Requirement};
+use crate::{Error, Invvpid, Level, Requirement};
 
 /// The capabilities of a CPU's EPT and VPID.
 ///
@@ -120,6 +120,18 @@ impl EptCaps {
     #[must_use]
     pub const fn invept_all_contexts(self) -> bool {
         self.has(20) && self.has(26)
+    }
+
+    /// Tells whether INVVPID of this type works.
+    #[must_use]
+    pub const fn invvpid(self, wanted: Invvpid) -> bool {
+        let bit = match wanted {
+            Invvpid::Address(..) => 40,
+            Invvpid::SingleContext(_) => 41,
+            Invvpid::AllContexts => 42,
+            Invvpid::SingleContextRetainingGlobals(_) => 43,
+        };
+        self.has(32) && self.has(bit)
     }
 }
 

@@ -1,12 +1,11 @@
-//! The one recursion that makes all changes.
-
-use core::sync::atomic::{AtomicU64, Ordering};
+//! What an edit is, and the frames that it needs.
 
 use guest_state::{GpaRange, Hpa, MemoryType};
 
-use crate::leaves::{self, load};
-use crate::level::{Part, Run, Span};
-use crate::{Ept, EptEntry, EptFlags, Error, InvalidationDebt, Level, TableMemory};
+use crate::level::{Part, Span};
+use crate::{
+    Ept, EptAttributes, EptEntry, EptFlags, EptRules, Error, InvalidationDebt, Level, TableMemory,
+};
 
 /// What is to be done with every page of a range.
 #[derive(Clone, Copy, Debug)]
@@ -15,13 +14,40 @@ pub(crate) enum Edit {
     Map(Mapper),
     /// Make it a hole.
     Unmap,
-    /// Put `bits` in the place of `mask` in its leaf.
-    Change {
+    /// Change its leaf.
+    Change(Change),
+    /// Split pages that are larger than entries of this level map, and merge up to there.
+    Resize(Level),
+}
+
+/// What becomes of the bits of a leaf.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Change {
+    /// `bits` take the place of `mask`.
+    Put {
         /// Which bits change.
         mask: u64,
         /// What they become.
         bits: u64,
     },
+    /// If `from` is set, it is cleared and `to` is set.
+    Swap {
+        /// One bit.
+        from: u64,
+        /// Another.
+        to: u64,
+    },
+}
+
+impl Change {
+    /// Returns a leaf's bits as they become.
+    pub(crate) const fn of(self, old: u64) -> u64 {
+        match self {
+            Self::Put { mask, bits } => old & !mask | bits,
+            Self::Swap { from, to } if old & from != 0 => old & !from | to,
+            Self::Swap { .. } => old,
+        }
+    }
 }
 
 /// Where `Edit::Map` maps to, and how.
@@ -37,7 +63,7 @@ pub(crate) struct Mapper {
 
 impl Mapper {
     /// Returns the leaf for `gpa`, the base of an entry of `level`.
-    const fn leaf(&self, level: Level, gpa: u64) -> EptEntry {
+    pub(crate) const fn leaf(&self, level: Level, gpa: u64) -> EptEntry {
         EptEntry::from_bits(self.offset.wrapping_add(gpa) | self.bits | level.large_bit())
     }
 
@@ -53,19 +79,61 @@ impl Edit {
         if !memory_type.is_valid_in_mtrr() {
             return Err(Error::MemoryType(memory_type));
         }
-        Ok(Self::Change { mask: EptEntry::MEMORY_TYPE, bits: (memory_type.0 as u64) << 3 })
+        let bits = (memory_type.0 as u64) << 3;
+        Ok(Self::Change(Change::Put { mask: EptEntry::MEMORY_TYPE, bits }))
     }
 
     /// Tells whether pages that `old`, the entry of `level` for `base`, maps or could map change.
-    fn concerns(&self, level: Level, base: u64, old: EptEntry) -> bool {
+    pub(crate) fn concerns(&self, level: Level, base: u64, old: EptEntry) -> bool {
         let leaf = old.is_leaf(level);
         match *self {
             Self::Map(mapper) => {
                 !leaf || old.without_accessed_dirty() != mapper.leaf(level, base).bits()
             }
             Self::Unmap => old.is_present(),
-            Self::Change { mask, bits } => old.is_present() && (!leaf || old.bits() & mask != bits),
+            Self::Change(change) => {
+                old.is_present() && (!leaf || change.of(old.bits()) != old.bits())
+            }
+            Self::Resize(largest) => old.is_present() && (!leaf || level > largest),
         }
+    }
+}
+
+impl EptRules {
+    /// Checks the arguments of `map` and makes its edit.
+    pub(crate) fn mapper(
+        &self,
+        range: GpaRange,
+        to: Hpa,
+        attributes: EptAttributes,
+    ) -> Result<Mapper, Error> {
+        self.span(range)?;
+        if !to.is_aligned(4096) {
+            return Err(Error::MisalignedHost(to));
+        }
+        self.check_host(to, range.size_bytes())?;
+        let bits = self.attribute_bits(attributes)?;
+        let offset = to.as_u64().wrapping_sub(range.start().as_u64());
+        let fits = |level: &Level| {
+            self.maps_pages(*level)
+                && offset & (level.span_bytes() - 1) == 0
+                && !attributes.flags.contains(EptFlags::SUB_PAGE_WRITE)
+        };
+        let largest = [Level::Pdpt, Level::Pd].into_iter().find(fits).unwrap_or(Level::Pt);
+        Ok(Mapper { offset, bits, largest })
+    }
+
+    /// Checks a range.
+    pub(crate) fn span(&self, range: GpaRange) -> Result<Span, Error> {
+        let (start, end) = (range.start(), range.end());
+        if !start.is_aligned(4096) || !end.is_aligned(4096) {
+            return Err(Error::Misaligned(range));
+        }
+        let bits = self.guest_bits();
+        if end.as_u64() > 1 << bits {
+            return Err(Error::PastGuestWidth { range, bits });
+        }
+        Ok(Span { start: start.as_u64(), end: end.as_u64() })
     }
 }
 
@@ -80,17 +148,58 @@ enum Below {
     Nothing,
 }
 
-impl<M: TableMemory> Ept<M> {
-    /// Makes one edit: counts the frames that it needs, takes them, and applies it.
-    pub(crate) fn edit(&mut self, range: GpaRange, edit: &Edit) -> Result<InvalidationDebt, Error> {
-        let span = self.span(range)?;
-        if range.is_empty() {
-            return Ok(InvalidationDebt::NONE);
+/// The tables that edits will make.
+#[derive(Default)]
+struct Count {
+    frames: u64,
+    /// By level, the entry that was the last to need one: the next edit may need the same.
+    last: [Option<u64>; 6],
+}
+
+impl Count {
+    /// Counts the table below the entry of `level` for `base`, unless it was the last.
+    fn make_table(&mut self, level: Level, base: u64) {
+        if self.last[level as usize].replace(base) != Some(base) {
+            self.frames += 1;
         }
+    }
+}
+
+impl<M: TableMemory> Ept<M> {
+    /// Makes one edit.
+    pub(crate) fn edit(&mut self, range: GpaRange, edit: Edit) -> Result<InvalidationDebt, Error> {
+        self.edit_all(core::iter::once(Ok((range, edit))))
+    }
+
+    /// Makes several edits, of ranges that follow one another: counts the frames that they need,
+    /// takes them, and applies them.
+    pub(crate) fn edit_all(
+        &mut self,
+        edits: impl Iterator<Item = Result<(GpaRange, Edit), Error>> + Clone,
+    ) -> Result<InvalidationDebt, Error> {
         let top = self.rules.options().top_level();
-        let needed = self.count_frames(Below::Table(self.root), top, span, edit)?;
-        self.take_reserve(needed)?;
-        self.apply(self.root, top, span, edit);
+        let (mut count, mut ranges) = (Count::default(), 0);
+        for edit in edits.clone() {
+            let (range, edit) = edit?;
+            let span = self.rules.span(range)?;
+            ranges += 1;
+            if !range.is_empty() {
+                self.count_frames(&mut count, Below::Table(self.root), top, span, &edit)?;
+            }
+        }
+        self.take_reserve(count.frames)?;
+        // A table that one edit makes mergeable may be split again by the next: merge at the end.
+        self.keep_tables = ranges > 1;
+        let mut all: Option<Span> = None;
+        for (range, edit) in edits.flatten() {
+            if let (Ok(span), false) = (self.rules.span(range), range.is_empty()) {
+                self.apply(self.root, top, span, &edit);
+                all = Some(Span { start: all.map_or(span.start, |all| all.start), ..span });
+            }
+        }
+        if let (true, Some(all)) = (core::mem::take(&mut self.keep_tables), all) {
+            self.tidy_all(self.root, top, all);
+        }
         self.free_reserve();
         Ok(self.debt())
     }
@@ -107,63 +216,62 @@ impl<M: TableMemory> Ept<M> {
     /// Counts the tables that `edit` will make below `level`.
     fn count_frames(
         &self,
+        count: &mut Count,
         below: Below,
         level: Level,
         span: Span,
         edit: &Edit,
-    ) -> Result<u64, Error> {
+    ) -> Result<(), Error> {
         if let Below::Table(frame) = below {
             self.memory.table(frame).ok_or(Error::LostTable(frame))?;
         }
         let cut = level.cut(span);
-        let mut count = 0;
         for part in cut.ends() {
-            count += self.count_frames_of(below, level, part, edit)?;
+            self.count_frames_of(count, below, level, part, edit)?;
         }
-        // Entries that are covered whole need tables only to map pages smaller than they are for.
+        // Entries that are covered whole need tables only for pages smaller than they are for.
         match (edit, below) {
-            (Edit::Map(mapper), _) if level <= mapper.largest => {}
             (Edit::Map(mapper), Below::Nothing) => {
-                count += cut.whole.count as u64 * mapper.tables_below(level);
+                count.frames += cut.whole.count as u64 * mapper.tables_below(level);
             }
-            (Edit::Map(_), _) => {
+            (Edit::Map(Mapper { largest, .. }) | Edit::Resize(largest), _) if level > *largest => {
                 for part in cut.whole.parts() {
-                    count += self.count_frames_of(below, level, part, edit)?;
+                    self.count_frames_of(count, below, level, part, edit)?;
                 }
             }
             _ => {}
         }
-        Ok(count)
+        Ok(())
     }
 
     fn count_frames_of(
         &self,
+        count: &mut Count,
         below: Below,
         level: Level,
         part: Part,
         edit: &Edit,
-    ) -> Result<u64, Error> {
+    ) -> Result<(), Error> {
         let old = match below {
             Below::Table(frame) => self.load(frame, part.index),
             Below::Leaf(leaf) => leaf.piece(part.index as u64, level),
             Below::Nothing => EptEntry::EMPTY,
         };
-        let Some(next) = level.below() else { return Ok(0) };
+        let Some(next) = level.below() else { return Ok(()) };
         if !edit.concerns(level, part.base, old) {
-            return Ok(0);
+            return Ok(());
         }
-        let (made, inner) = if old.is_table(level) {
-            (0, Below::Table(old.address()))
-        } else if old.is_present() {
-            (1, Below::Leaf(old))
+        let inner = if old.is_table(level) {
+            Below::Table(old.address())
         } else {
-            (1, Below::Nothing)
+            count.make_table(level, part.base);
+            if old.is_present() { Below::Leaf(old) } else { Below::Nothing }
         };
-        Ok(made + self.count_frames(inner, next, part.span, edit)?)
+        self.count_frames(count, inner, next, part.span, edit)
     }
 
     /// Takes `needed` frames from the memory, all or none.
-    pub(crate) fn take_reserve(&mut self, needed: u64) -> Result<(), Error> {
+    fn take_reserve(&mut self, needed: u64) -> Result<(), Error> {
         for _ in 0..needed {
             let error = match self.memory.allocate() {
                 None => Error::OutOfFrames { needed },
@@ -185,201 +293,13 @@ impl<M: TableMemory> Ept<M> {
     }
 
     /// Takes a frame from the reserve, which has as many as the edit was found to need.
-    fn take(&mut self) -> Option<Hpa> {
+    pub(crate) fn take(&mut self) -> Option<Hpa> {
         self.reserve.pop(|frame| self.memory.table(frame))
     }
 
-    pub(crate) fn free_reserve(&mut self) {
+    fn free_reserve(&mut self) {
         while let Some(frame) = self.take() {
             self.memory.free(frame);
-        }
-    }
-
-    /// Applies `edit` to `span`, which lies within the table of `level` at `frame`.
-    pub(crate) fn apply(&mut self, frame: Hpa, level: Level, span: Span, edit: &Edit) {
-        let cut = level.cut(span);
-        for part in cut.ends() {
-            self.apply_below(frame, level, part, edit);
-        }
-        let mut left = cut.whole;
-        while left.count > 0 {
-            left = left.skip(self.apply_leaves(frame, level, left, edit));
-            if left.count > 0 {
-                self.apply_below(frame, level, left.first(), edit);
-                left = left.skip(1);
-            }
-        }
-    }
-
-    /// Applies `edit` to entries that are or become leaves or holes, up to the first that is none
-    /// of these; returns how many came before.
-    fn apply_leaves(&mut self, frame: Hpa, level: Level, run: Run, edit: &Edit) -> usize {
-        let Some(table) = self.memory.table(frame) else { return run.count };
-        let slots = &table.0[run.index..][..run.count];
-        let flags_change = self.rules.accessed_dirty();
-        let done = match *edit {
-            Edit::Map(mapper) if level > mapper.largest => return 0,
-            Edit::Map(mapper) => {
-                leaves::map(slots, level, mapper.leaf(level, run.base), flags_change)
-            }
-            Edit::Unmap => leaves::unmap(slots, level),
-            Edit::Change { mask, bits } => leaves::change(slots, level, mask, bits, flags_change),
-        };
-        self.invept_due |= done.invept_due;
-        done.count
-    }
-
-    /// Applies `edit` to a part for which it needs a table below the entry, or finds one there.
-    fn apply_below(&mut self, frame: Hpa, level: Level, part: Part, edit: &Edit) -> Option<()> {
-        let (below, old) = (level.below()?, self.load(frame, part.index));
-        if !edit.concerns(level, part.base, old) {
-            return None;
-        }
-        match *edit {
-            Edit::Map(mapper) if !old.is_present() => {
-                let new = self.build(below, part.span, &mapper)?;
-                self.store(frame, part.index, new);
-                return Some(());
-            }
-            Edit::Unmap if part.whole => {
-                self.store(frame, part.index, EptEntry::EMPTY);
-                self.retire_tree(old.address(), below);
-                return Some(());
-            }
-            _ => {}
-        }
-        if old.is_leaf(level) {
-            self.split(frame, below, part.index)?;
-        }
-        let child = self.load(frame, part.index).address();
-        self.apply(child, below, part.span, edit);
-        self.tidy(frame, level, part.index, child)
-    }
-
-    /// Makes a table of `level` that maps `span` and nothing else, with all below it, and returns
-    /// the entry that will link it.
-    fn build(&mut self, level: Level, span: Span, mapper: &Mapper) -> Option<EptEntry> {
-        let frame = self.take()?;
-        let cut = level.cut(span);
-        let nothing = cut.whole.skip(cut.whole.count);
-        let (pages, tables) =
-            if level <= mapper.largest { (cut.whole, nothing) } else { (nothing, cut.whole) };
-        let table = &self.memory.table(frame)?.0;
-        let (before, rest) = table.split_at_checked(pages.index)?;
-        let (slots, after) = rest.split_at_checked(pages.count)?;
-        before.iter().chain(after).for_each(|slot| slot.store(0, Ordering::Relaxed));
-        leaves::fill(slots, mapper.leaf(level, pages.base), level.span_bytes());
-        if let Some(below) = level.below() {
-            for part in cut.ends().chain(tables.parts()) {
-                let entry = self.build(below, part.span, mapper)?;
-                self.store(frame, part.index, entry);
-            }
-        }
-        Some(EptEntry::table(frame))
-    }
-
-    /// Replaces the leaf at `index` by a table of `level` whose 512 leaves map the same.
-    fn split(&mut self, frame: Hpa, level: Level, index: usize) -> Option<()> {
-        let child_frame = self.take()?;
-        let child = self.memory.table(child_frame)?;
-        let slot = &self.memory.table(frame)?.0[index];
-        let old = load(slot);
-        for (slot, index) in child.0.iter().zip(0..) {
-            slot.store(old.piece(index, level).bits(), Ordering::Relaxed);
-        }
-        let seen = slot.swap(EptEntry::table(child_frame).bits(), Ordering::AcqRel);
-        let late = seen & EptEntry::SET_BY_HARDWARE & !old.bits();
-        if late != 0 {
-            child.0.iter().for_each(|slot| {
-                slot.fetch_or(late, Ordering::Relaxed);
-            });
-        }
-        self.invept_due = true;
-        Some(())
-    }
-
-    /// Removes the table `child`, to which the entry at `index` points, if it has become empty or
-    /// can be one page.
-    fn tidy(&mut self, frame: Hpa, level: Level, index: usize, child: Hpa) -> Option<()> {
-        let below = level.below()?;
-        let table = self.memory.table(child)?;
-        let slot = &self.memory.table(frame)?.0[index];
-        if !load(&table.0[0]).is_present() {
-            if table.0.iter().any(|slot| load(slot).is_present()) {
-                return None;
-            }
-            slot.store(EptEntry::EMPTY.bits(), Ordering::Release);
-        } else {
-            let page = self.mergeable(&table.0, level, below)?;
-            let parts = table.0.iter();
-            let flags = parts.fold(0, |flags, slot| flags | slot.load(Ordering::Relaxed));
-            let flags = flags & EptEntry::SET_BY_HARDWARE;
-            slot.store(page | flags, Ordering::Release);
-            // A CPU that remembers the old table sets flags there: no more, once an entry is gone.
-            if self.rules.accessed_dirty() {
-                let parts = table.0.iter();
-                let late = parts.fold(0, |late, slot| late | slot.swap(0, Ordering::AcqRel));
-                let late = late & EptEntry::SET_BY_HARDWARE & !flags;
-                if late != 0 {
-                    slot.fetch_or(late, Ordering::Relaxed);
-                }
-            }
-        }
-        self.retire(child);
-        Some(())
-    }
-
-    /// Returns the leaf of `level`, without flags, that maps the same as a table of `below`, if
-    /// there may be one.
-    fn mergeable(&self, table: &[AtomicU64; 512], level: Level, below: Level) -> Option<u64> {
-        let first = load(&table[0]);
-        let sub_page = first.flags().contains(EptFlags::SUB_PAGE_WRITE);
-        let aligned = first.address().is_aligned(level.span_bytes());
-        if !self.rules.maps_pages(level) || !first.is_leaf(below) || !aligned || sub_page {
-            return None;
-        }
-        let mut expected = first.without_accessed_dirty();
-        for slot in table {
-            if load(slot).without_accessed_dirty() != expected {
-                return None;
-            }
-            expected += below.span_bytes();
-        }
-        Some(first.without_accessed_dirty() | EptEntry::LARGE)
-    }
-
-    /// Retires a table of `level` that is no longer linked, with all tables below it.
-    fn retire_tree(&mut self, frame: Hpa, level: Level) {
-        if let Some(below) = level.below() {
-            let mut index = 0;
-            while let Some((next, child)) = self.next_child(frame, level, index) {
-                self.retire_tree(child, below);
-                index = next + 1;
-            }
-        }
-        self.retire(frame);
-    }
-
-    /// Returns the first entry from `index` on that points to a table, and the table.
-    fn next_child(&self, frame: Hpa, level: Level, index: usize) -> Option<(usize, Hpa)> {
-        let slots = self.memory.table(frame)?.0.get(index..)?;
-        let skipped = slots.iter().position(|slot| load(slot).is_table(level))?;
-        Some((index + skipped, load(&slots[skipped]).address()))
-    }
-
-    fn retire(&mut self, frame: Hpa) {
-        self.retired.push(&self.memory, frame);
-        self.ever_retired += 1;
-        self.invept_due = true;
-    }
-
-    pub(crate) fn load(&self, frame: Hpa, index: usize) -> EptEntry {
-        self.memory.table(frame).map_or(EptEntry::EMPTY, |table| load(&table.0[index]))
-    }
-
-    fn store(&self, frame: Hpa, index: usize, entry: EptEntry) {
-        if let Some(table) = self.memory.table(frame) {
-            table.0[index].store(entry.bits(), Ordering::Release);
         }
     }
 }

@@ -113,6 +113,7 @@ impl EptAttributes {
 /// | 9 | ignored | dirty |
 /// | 10 | execute as user | the same |
 /// | 51:12 | the table | the page; low bits of a large page are reserved |
+/// | 52, 53 | ignored | ours: writes are logged, the page is copied on write |
 /// | 57, 58 | ignored | verify guest paging, paging-write access |
 /// | 60, 61 | ignored | supervisor shadow stack; sub-page write permissions, in a PT |
 /// | 63 | ignored | suppress #VE |
@@ -137,6 +138,12 @@ impl EptEntry {
     pub(crate) const ADDRESS: u64 = 0x000F_FFFF_FFFF_F000;
     /// All bits but those that hardware sets.
     pub(crate) const BY_SOFTWARE: u64 = !Self::SET_BY_HARDWARE;
+    /// The page is write-protected to see who writes it; without that it could be written.
+    pub(crate) const LOGGED: u64 = 1 << 52;
+    /// The page is write-protected until it has been copied.
+    pub(crate) const COPY_ON_WRITE: u64 = 1 << 53;
+    /// The bits that hardware ignores and we use.
+    pub(crate) const BY_US: u64 = Self::LOGGED | Self::COPY_ON_WRITE;
     pub(crate) const MEMORY_TYPE: u64 = 7 << 3;
     pub(crate) const PERMISSIONS: u64 = EptPermissions::all().bits();
 
@@ -178,11 +185,13 @@ impl EptEntry {
         self.is_present() && !self.is_leaf(level)
     }
 
-    /// Returns the table that the entry, in a table above the PT, points to, if it does. Those that
-    /// this crate makes have all permissions.
+    /// Returns the table that the entry, in a table above the PT, points to, if it does.
+    ///
+    /// Such an entry, as this crate makes it, has 07H in its low byte; that of a hole is zero, and
+    /// that of a large page is negative. One comparison tells them apart.
     pub(crate) const fn next_table(self) -> Option<Hpa> {
-        let points = self.0 & (Self::LARGE | EptPermissions::READ.bits());
-        if points == EptPermissions::READ.bits() { Some(self.address()) } else { None }
+        let [low, ..] = self.0.to_le_bytes();
+        if low.cast_signed() > 0 { Some(self.address()) } else { None }
     }
 
     /// Returns the address in bits 51:12: of a table, or of a page with its reserved bits.
@@ -208,6 +217,18 @@ impl EptEntry {
     #[must_use]
     pub const fn flags(self) -> EptFlags {
         EptFlags::from_bits_truncate(self.0)
+    }
+
+    /// Tells whether writes to a leaf's page are logged, for which it is write-protected.
+    #[must_use]
+    pub const fn is_logged(self) -> bool {
+        self.0 & Self::LOGGED != 0
+    }
+
+    /// Tells whether a leaf's page is to be copied when it is written.
+    #[must_use]
+    pub const fn is_copy_on_write(self) -> bool {
+        self.0 & Self::COPY_ON_WRITE != 0
     }
 
     /// Returns what a leaf's page is like.
@@ -253,7 +274,8 @@ impl EptEntry {
     #[must_use]
     pub const fn change_needs_invept(self, new: Self) -> bool {
         let free = Self::PERMISSIONS | Self::SET_BY_HARDWARE;
-        self.is_present() && (self.0 & !new.0 & free != 0 || (self.0 ^ new.0) & !free != 0)
+        let (old, new) = (self.0 & !Self::BY_US, new.0 & !Self::BY_US);
+        self.is_present() && (old & !new & free != 0 || (old ^ new) & !free != 0)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Why an edit was refused.
 
-use guest_state::{GpaRange, Hpa, MemoryType};
+use guest_state::{Gpa, GpaRange, Gva, Hpa, MemoryType};
 
 use crate::EptPermissions;
 
@@ -42,6 +42,9 @@ pub enum Error {
     /// EPT has no such memory type.
     #[error("memory type {0:?} would misconfigure an entry")]
     MemoryType(MemoryType),
+    /// INVVPID takes canonical addresses only.
+    #[error("guest-linear address {0} is not canonical")]
+    NonCanonical(Gva),
     /// A page of this kind can't be mapped by an entry of that level.
     #[error("host-physical address {0} is not aligned to the page that the entry maps")]
     MisalignedPage(Hpa),
@@ -54,6 +57,9 @@ pub enum Error {
     /// The allocator returned a frame that no entry can point to.
     #[error("allocated table frame {0} is not aligned or beyond the physical width")]
     BadFrame(Hpa),
+    /// No page at this address is logged, or is to be copied.
+    #[error("no page at {0} is write-protected for that")]
+    NotProtected(Gpa),
     /// The table memory does not know a frame that an entry points to.
     #[error("no table memory at frame {0}, which an entry points to")]
     LostTable(Hpa),
@@ -81,6 +87,9 @@ pub enum Requirement {
     /// Pages of this level.
     #[error("pages of this size at this level")]
     PageSize,
+    /// INVVPID of a type that does what is wanted.
+    #[error("INVVPID of that kind")]
+    Invvpid,
     /// The supervisor shadow-stack control.
     #[error("supervisor shadow-stack control")]
     ShadowStack,

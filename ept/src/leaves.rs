@@ -3,8 +3,9 @@
 //! An entry that points to a table ends a loop. A plain store replaces only what hardware can't
 //! change meanwhile, or what is of no interest; the rest is exchanged.
 
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::Ordering;
 
+use crate::atomic::AtomicU64;
 use crate::{EptEntry, Level};
 
 const FLAGS: u64 = EptEntry::SET_BY_HARDWARE;
@@ -43,8 +44,9 @@ pub(crate) fn map(slots: &[AtomicU64], level: Level, first: EptEntry, flags_chan
         }
         next += level.span_bytes();
         if old.is_leaf(level) && old.address() == new.address() {
-            let keep_flags =
-                change(core::slice::from_ref(slot), level, !FLAGS, new.bits(), flags_change);
+            let slot = core::slice::from_ref(slot);
+            let becomes = |old| old & FLAGS | new.bits();
+            let keep_flags = change(slot, level, becomes, flags_change);
             due |= keep_flags.invept_due;
         } else {
             slot.store(new.bits(), Ordering::Release);
@@ -69,13 +71,12 @@ pub(crate) fn unmap(slots: &[AtomicU64], level: Level) -> Done {
     Done::new(slots, stopped, due)
 }
 
-/// Puts `bits` in the place of `mask` in leaves of a table of `level`, and keeps the flags that
-/// hardware sets, which it may do meanwhile if `flags_change`.
+/// Changes leaves of a table of `level` and keeps the flags that hardware sets, which it may do
+/// meanwhile if `flags_change`. `becomes` must depend on attributes alone and change nothing else.
 pub(crate) fn change(
     slots: &[AtomicU64],
     level: Level,
-    mask: u64,
-    bits: u64,
+    becomes: impl Fn(u64) -> u64,
     flags_change: bool,
 ) -> Done {
     // With these hardware has nothing left to set: then nobody else writes an entry.
@@ -91,31 +92,39 @@ pub(crate) fn change(
         if !old.is_present() {
             continue;
         }
-        let new = EptEntry::from_bits(old.bits() & !mask | bits);
+        let new = EptEntry::from_bits(becomes(old.bits()));
         due |= old.change_needs_invept(new);
         if old.bits() & settled != settled {
-            exchange(slot, old.bits(), mask, bits);
+            exchange(slot, old.bits(), &becomes);
             continue;
         }
         slot.store(new.bits(), Ordering::Release);
-        // Most often the entries behind go on where this one ends, and change as it does.
-        let (mut old, mut new) = (old.bits(), new.bits());
-        for slot in &slots[index..] {
-            (old, new) = (old + level.span_bytes(), new + level.span_bytes());
-            if slot.load(Ordering::Acquire) != old {
+        // Most often the entries behind go on where this one ends, and change as it does: eight at a
+        // time, while that is so.
+        let step = level.span_bytes();
+        let (mut old, mut new) = (old.bits() + step, new.bits() + step);
+        for eight in slots[index..].as_chunks::<8>().0 {
+            let on = |slot: &AtomicU64, at: u64| slot.load(Ordering::Acquire) == old + at * step;
+            if !eight.iter().zip(0..).all(|(slot, at)| on(slot, at)) {
                 break;
             }
-            slot.store(new, Ordering::Release);
-            index += 1;
+            for (slot, at) in eight.iter().zip(0..) {
+                slot.store(new + at * step, Ordering::Release);
+            }
+            (old, new) = (old + 8 * step, new + 8 * step);
+            index += 8;
         }
     }
     Done { count: index, invept_due: due }
 }
 
 /// Changes an entry in which hardware may set flags meanwhile.
-fn exchange(slot: &AtomicU64, mut old: u64, mask: u64, bits: u64) {
-    while old & mask != bits {
-        let new = old & !mask | bits;
+fn exchange(slot: &AtomicU64, mut old: u64, becomes: impl Fn(u64) -> u64) {
+    loop {
+        let new = becomes(old);
+        if new == old {
+            return;
+        }
         match slot.compare_exchange_weak(old, new, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => return,
             Err(seen) => old = seen,

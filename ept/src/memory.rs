@@ -1,9 +1,8 @@
 //! The memory that tables lie in. It belongs to the caller.
 
-use core::sync::atomic::AtomicU64;
-
 use guest_state::Hpa;
 
+use crate::atomic::AtomicU64;
 use crate::frames::Queue;
 
 /// One table: the 512 entries of a 4 KiB frame, which CPUs read and write as well.

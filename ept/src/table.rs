@@ -4,12 +4,11 @@ use core::sync::atomic::Ordering;
 
 use guest_state::{GpaRange, Hpa, MemoryType, PageSize};
 
-use crate::edit::{Edit, Mapper};
+use crate::edit::{Change, Edit};
 use crate::frames::{Chain, Queue};
-use crate::level::Span;
 use crate::{
-    EptAttributes, EptCaps, EptEntry, EptFlags, EptOptions, EptPermissions, EptPointer, EptRules,
-    Error, InvalidationDebt, Invept, Level, TableMemory,
+    EptAttributes, EptCaps, EptEntry, EptOptions, EptPermissions, EptPointer, EptRules, Error,
+    InvalidationDebt, Invept, Level, TableMemory,
 };
 
 /// Extended page tables, in memory `M`.
@@ -49,6 +48,8 @@ pub struct Ept<M> {
     pub(crate) retired: Chain,
     /// How many frames were ever put into `retired`.
     pub(crate) ever_retired: u64,
+    /// Whether the edits under way keep tables that could be merged.
+    pub(crate) keep_tables: bool,
     /// Whether the edit under way needs INVEPT.
     pub(crate) invept_due: bool,
 }
@@ -85,6 +86,7 @@ impl<M: TableMemory> Ept<M> {
                 reserve: Queue::default(),
                 retired: Chain::default(),
                 ever_retired: 0,
+                keep_tables: false,
                 invept_due: false,
             }),
             Err(error) => {
@@ -148,8 +150,8 @@ impl<M: TableMemory> Ept<M> {
         to: Hpa,
         attributes: EptAttributes,
     ) -> Result<InvalidationDebt, Error> {
-        let mapper = self.mapper(range, to, attributes)?;
-        self.edit(range, &Edit::Map(mapper))
+        let mapper = self.rules.mapper(range, to, attributes)?;
+        self.edit(range, Edit::Map(mapper))
     }
 
     /// Unmaps `range`: every access will be an EPT violation. Holes in it are no error.
@@ -160,10 +162,12 @@ impl<M: TableMemory> Ept<M> {
     /// [`Error::Misaligned`], [`Error::PastGuestWidth`]; [`Error::OutOfFrames`],
     /// [`Error::BadFrame`] if a large page can't be split; [`Error::LostTable`].
     pub fn unmap(&mut self, range: GpaRange) -> Result<InvalidationDebt, Error> {
-        self.edit(range, &Edit::Unmap)
+        self.edit(range, Edit::Unmap)
     }
 
     /// Changes what the guest may do with the pages that are mapped in `range`; holes stay holes.
+    ///
+    /// Pages are no longer logged or copied on write.
     ///
     /// # Errors
     /// [`Error::Permissions`] for permissions that no entry may have; the rest as
@@ -175,8 +179,8 @@ impl<M: TableMemory> Ept<M> {
     ) -> Result<InvalidationDebt, Error> {
         let attributes = EptAttributes::new(permissions, MemoryType::WRITE_BACK);
         self.rules.attribute_bits(attributes)?;
-        let bits = permissions.bits();
-        self.edit(range, &Edit::Change { mask: EptEntry::PERMISSIONS, bits })
+        let mask = EptEntry::PERMISSIONS | EptEntry::BY_US;
+        self.edit(range, Edit::Change(Change::Put { mask, bits: permissions.bits() }))
     }
 
     /// Changes the memory type of the pages that are mapped in `range`; holes stay holes.
@@ -189,7 +193,18 @@ impl<M: TableMemory> Ept<M> {
         memory_type: MemoryType,
     ) -> Result<InvalidationDebt, Error> {
         let edit = Edit::memory_type(memory_type)?;
-        self.edit(range, &edit)
+        self.edit(range, edit)
+    }
+
+    /// Splits the pages in `range` that are larger than the limit, and merges those that can be
+    /// larger: what [`set_largest_page`](Self::set_largest_page) alone leaves to later edits.
+    ///
+    /// # Errors
+    /// As [`unmap`](Self::unmap).
+    pub fn resize(&mut self, range: GpaRange) -> Result<InvalidationDebt, Error> {
+        let mut levels = [Level::Pdpt, Level::Pd].into_iter();
+        let largest = levels.find(|level| self.rules.maps_pages(*level));
+        self.edit(range, Edit::Resize(largest.unwrap_or(Level::Pt)))
     }
 
     /// Does what a debt asks for, and gives back the frames that were freed until it was made.
@@ -228,41 +243,5 @@ impl<M: TableMemory> Ept<M> {
         } else {
             Invept::AllContexts
         }
-    }
-
-    /// Checks the arguments of `map` and makes its edit.
-    pub(crate) fn mapper(
-        &self,
-        range: GpaRange,
-        to: Hpa,
-        attributes: EptAttributes,
-    ) -> Result<Mapper, Error> {
-        self.span(range)?;
-        if !to.is_aligned(4096) {
-            return Err(Error::MisalignedHost(to));
-        }
-        self.rules.check_host(to, range.size_bytes())?;
-        let bits = self.rules.attribute_bits(attributes)?;
-        let offset = to.as_u64().wrapping_sub(range.start().as_u64());
-        let fits = |level: &Level| {
-            self.rules.maps_pages(*level)
-                && offset & (level.span_bytes() - 1) == 0
-                && !attributes.flags.contains(EptFlags::SUB_PAGE_WRITE)
-        };
-        let largest = [Level::Pdpt, Level::Pd].into_iter().find(fits).unwrap_or(Level::Pt);
-        Ok(Mapper { offset, bits, largest })
-    }
-
-    /// Checks a range.
-    pub(crate) fn span(&self, range: GpaRange) -> Result<Span, Error> {
-        let (start, end) = (range.start(), range.end());
-        if !start.is_aligned(4096) || !end.is_aligned(4096) {
-            return Err(Error::Misaligned(range));
-        }
-        let bits = self.rules.guest_bits();
-        if end.as_u64() > 1 << bits {
-            return Err(Error::PastGuestWidth { range, bits });
-        }
-        Ok(Span { start: start.as_u64(), end: end.as_u64() })
     }
 }

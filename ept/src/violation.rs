@@ -94,6 +94,10 @@ pub enum Explanation {
         /// What the entries allow.
         allowed: EptPermissions,
     },
+    /// A write to a page that is write-protected only for the log: [`Ept::log_write`].
+    Logged,
+    /// A write to a page that is to be copied first: [`Ept::copy_page`].
+    CopyOnWrite,
     /// An entry is misconfigured.
     Misconfigured {
         /// The level of its table.
@@ -130,7 +134,12 @@ impl<M: TableMemory> Ept<M> {
         }
         let allowed = walk.permissions();
         let missing = self.needed(access, allowed) - allowed;
-        if !missing.is_empty() {
+        let leaf = walk.last().map(|step| step.entry).unwrap_or_default();
+        if missing == EptPermissions::WRITE && leaf.is_logged() {
+            Explanation::Logged
+        } else if missing == EptPermissions::WRITE && leaf.is_copy_on_write() {
+            Explanation::CopyOnWrite
+        } else if !missing.is_empty() {
             Explanation::Denied { missing, allowed }
         } else if access.is_guest_paging_verification() {
             Explanation::GuestPaging

@@ -38,6 +38,14 @@ pub struct Mapping {
     pub entry: EptEntry,
 }
 
+impl Mapping {
+    /// Returns the guest-physical addresses of the page.
+    #[must_use]
+    pub fn range(&self) -> GpaRange {
+        GpaRange::new(self.gpa, self.page_size.bytes()).unwrap_or_default()
+    }
+}
+
 /// One entry on the way of a walk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Step {
@@ -167,7 +175,7 @@ impl<M: TableMemory> Ept<M> {
     /// # Errors
     /// [`Error::Misaligned`], [`Error::PastGuestWidth`].
     pub fn leaves(&self, range: GpaRange) -> Result<Leaves<'_, M>, Error> {
-        Ok(Leaves { ept: self, left: self.span(range)? })
+        Ok(Leaves { ept: self, left: self.rules.span(range)? })
     }
 }
 

@@ -3,14 +3,14 @@
 
 mod support;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 
 use ept::{
     Ept, EptAttributes, EptCaps, EptControls, EptFlags, EptOptions, EptPermissions, Error,
-    InvalidationDebt, Mapping, TableMemory, WalkEnd,
+    InvalidationDebt, Mapping, TableMemory, Use, WalkEnd,
 };
-use guest_state::{Gpa, Hpa, MemoryType, PageSize};
+use guest_state::{Gpa, Hpa, MemoryType, Mtrrs, PageSize, VariableMtrr};
 use proptest::prelude::*;
 use support::{ALL, ARRANDALE, Books, Flat, Found, GIB, KIB4, MIB2, Reference, TIGERLAKE, range};
 
@@ -36,6 +36,14 @@ enum Operation {
     Unmap,
     Protect(usize),
     MemoryType(usize),
+    /// Types by a guest's MTRRs that give every other run of so many pages another type.
+    Mtrrs(u32),
+    /// A limit to the page size, and pages resized to it.
+    Resize(PageSize),
+    /// Write logging begun or ended.
+    Log(bool),
+    /// Accessed and dirty flags harvested.
+    Harvest,
     /// Hardware sets flags on whatever is mapped at the start of the range.
     Touch {
         write: bool,
@@ -50,6 +58,10 @@ fn operation() -> impl Strategy<Value = (Operation, u64, u64)> {
         3 => Just(Operation::Unmap),
         4 => (0..PERMISSIONS.len()).prop_map(Operation::Protect),
         2 => (0..TYPES.len()).prop_map(Operation::MemoryType),
+        1 => (0_u32..10).prop_map(Operation::Mtrrs),
+        1 => (0_usize..3).prop_map(|size| Operation::Resize(PageSize::ALL[size])),
+        1 => any::<bool>().prop_map(Operation::Log),
+        1 => Just(Operation::Harvest),
         2 => any::<bool>().prop_map(|write| Operation::Touch { write }),
         2 => Just(Operation::Settle),
         1 => Just(Operation::Drop),
@@ -69,6 +81,8 @@ struct Run {
     flat: Flat,
     /// Which pages hardware has touched: the flags must be there, and elsewhere may be.
     touched: BTreeMap<u64, u64>,
+    /// Pages that are write-protected for the log.
+    logged: BTreeSet<u64>,
     debts: Vec<InvalidationDebt>,
     reference: Reference,
     operations: u32,
@@ -86,6 +100,7 @@ impl Run {
             user: false,
         };
         Self {
+            logged: BTreeSet::new(),
             ept,
             flat: Flat::default(),
             touched: BTreeMap::new(),
@@ -110,6 +125,7 @@ impl Run {
                 if result.is_ok() {
                     for page in (start..start + pages * KIB4).step_by(0x1000) {
                         let target = hpa + (page - start);
+                        self.logged.remove(&page);
                         if self.flat.0.get(&page).is_none_or(|&(old, _)| old != target) {
                             self.touched.remove(&page);
                         }
@@ -123,6 +139,7 @@ impl Run {
                 if result.is_ok() {
                     self.flat.unmap(start, pages);
                     self.touched.retain(|&page, _| !span.contains(Gpa::new(page)));
+                    self.logged.retain(|&page| !span.contains(Gpa::new(page)));
                 }
                 result
             }
@@ -131,6 +148,7 @@ impl Run {
                 let result = self.ept.protect(span, permissions);
                 if result.is_ok() {
                     self.flat.change(start, pages, |page| page.permissions = permissions);
+                    self.logged.retain(|&page| !span.contains(Gpa::new(page)));
                 }
                 result
             }
@@ -139,6 +157,66 @@ impl Run {
                 let result = self.ept.set_memory_type(span, memory_type);
                 if result.is_ok() {
                     self.flat.change(start, pages, |page| page.memory_type = memory_type);
+                }
+                result
+            }
+            Operation::Mtrrs(order) => {
+                let mut mtrrs = Mtrrs { default_type: 0x806, ..Mtrrs::RESET };
+                mtrrs.variable[0] = VariableMtrr { base: 0, mask: (KIB4 << order) | 0x800 };
+                let result = self.ept.follow_mtrrs(span, &mtrrs);
+                if result.is_ok() {
+                    for (page, (_, attributes)) in
+                        self.flat.0.range_mut(start..start + pages * KIB4)
+                    {
+                        attributes.memory_type = mtrrs.type_at(Gpa::new(*page)).0;
+                    }
+                }
+                result
+            }
+            Operation::Resize(size) => {
+                self.ept.set_largest_page(size);
+                self.ept.resize(span)
+            }
+            Operation::Log(on) => {
+                let result =
+                    if on { self.ept.log_writes(span) } else { self.ept.stop_logging(span) };
+                if result.is_ok() {
+                    for page in (start..start + pages * KIB4).step_by(0x1000) {
+                        let Some((_, attributes)) = self.flat.0.get_mut(&page) else { continue };
+                        let write = EptPermissions::WRITE;
+                        if on && attributes.permissions.contains(write) {
+                            attributes.permissions -= write;
+                            self.logged.insert(page);
+                        } else if !on && self.logged.remove(&page) {
+                            attributes.permissions |= write;
+                        }
+                    }
+                }
+                result
+            }
+            Operation::Harvest => {
+                if !self.ept.rules().options().controls.contains(EptControls::ACCESSED_DIRTY) {
+                    return;
+                }
+                let mut harvested = BTreeMap::new();
+                let result = self.ept.harvest(span, Use::all(), |page| {
+                    harvested.insert(page.gpa.as_u64(), page);
+                });
+                // Exactly the pages that had flags are found; those that were touched had them.
+                let last = start + (pages * KIB4).max(1) - 1;
+                let inside = |page: &&Mapping| {
+                    let gpa = page.gpa.as_u64();
+                    gpa <= last && gpa + page.page_size.bytes() > start && pages > 0
+                };
+                let flagged = |page: &&Mapping| page.entry.is_accessed() || page.entry.is_dirty();
+                let expected = before.values().filter(inside).filter(flagged);
+                assert!(expected.eq(harvested.values()));
+                for page in harvested.values() {
+                    let gpa = page.gpa.as_u64();
+                    for (_, flags) in self.touched.range(gpa..gpa + page.page_size.bytes()) {
+                        assert_eq!(page.entry.bits() & flags, *flags);
+                    }
+                    self.touched.retain(|&at, _| at < gpa || at >= gpa + page.page_size.bytes());
                 }
                 result
             }
@@ -222,7 +300,8 @@ impl Run {
                     let size = if page_bytes == KIB4 { 0 } else { 0x80 };
                     let kind = u64::from(attributes.memory_type.0) << 3;
                     let bits = attributes.permissions.bits() | kind | attributes.flags.bits();
-                    assert_eq!(leaf & !0x300, base | size | bits);
+                    let logged = u64::from(self.logged.contains(&page)) << 52;
+                    assert_eq!(leaf & !0x300, base | size | bits | logged);
                     assert_eq!(walk.end(), WalkEnd::Page(found.hpa));
                     assert_eq!(walk.permissions(), found.entry.permissions());
                     let flags = self.touched.get(&page).copied().unwrap_or_default();
