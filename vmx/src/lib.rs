@@ -4,6 +4,7 @@
 mod access;
 mod bitmaps;
 mod caps;
+mod check;
 mod controls;
 mod encoding;
 mod error;
@@ -26,6 +27,10 @@ pub use access::VmcsAccess;
 pub use bitmaps::{IoBitmaps, MsrBitmap};
 pub use caps::{
     AddressWidths, Allowed, ControlSet, EptVpidCaps, Existence, RevisionId, VmxCaps, msr,
+};
+pub use check::{
+    EntryCheck, EntryContext, EntryInstruction, Fault, Finding, MsrMasks, Need, Outcome,
+    OutcomeSet, Rule, RuleId, Section, check, check_live, rules,
 };
 pub use controls::{
     EntryControls, ExitControls, PinBasedControls, PrimaryControls, SecondaryControls,
