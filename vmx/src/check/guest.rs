@@ -137,10 +137,15 @@ rule_table! {
 
     20 "IA32_S_CET has no reserved bits, not both SUPPRESS and TRACKER, and it and \
         IA32_INTERRUPT_SSP_TABLE_ADDR are canonical",
-    |v| if v.entry(EntryControls::LOAD_CET_STATE)? {
-        each([s_cet(v, field::GUEST_S_CET), v.canonical(field::GUEST_INTERRUPT_SSP_TABLE)])
-    } else {
-        Ok(())
+    |v| {
+        if !v.entry(EntryControls::LOAD_CET_STATE)? {
+            return Ok(());
+        }
+        each([s_cet(v, field::GUEST_S_CET), v.canonical(field::GUEST_INTERRUPT_SSP_TABLE)])?;
+        if v.get(field::GUEST_S_CET)? >> 32 == 0 || v.is_ia32e_guest()? {
+            return Ok(());
+        }
+        Err(Stop::Undecidable("bits 63:32 of IA32_S_CET may be reserved outside of IA-32e mode"))
     };
 
     21 "bits 63:32 of IA32_PKRS are 0",

@@ -1,6 +1,6 @@
 //! What the checker says an entry may do.
 
-use vmx::{Outcome, field};
+use vmx::{Finding, MsrEntry, Outcome, RuleId, field};
 
 use crate::case::{Case, NOT_CANONICAL};
 
@@ -67,6 +67,45 @@ fn what_cannot_be_decided_stays_possible() {
         c.set(field::GUEST_INTERRUPTIBILITY_STATE, 1);
     });
     assert!(found.contains(&Outcome::GuestNmiInjection) && found.contains(&Outcome::Success));
+}
+
+/// Which rules leave it to the model, and in which state.
+#[test]
+fn what_depends_on_the_model_is_said_to() {
+    const MICROCODE: &[MsrEntry] = &[MsrEntry { index: 0x79, reserved: 0, value: 0 }];
+    type Change = fn(&mut Case);
+    let undecided: [(&str, Change); 9] = [
+        ("M13", |c| {
+            c.inject(2, 2, 0);
+            c.set(field::GUEST_INTERRUPTIBILITY_STATE, 1);
+        }),
+        ("P3", |_| ()),
+        ("L4", |c| {
+            c.set(field::ENTRY_MSR_LOAD_COUNT, 1);
+            c.context.entry_msrs = Some(MICROCODE);
+        }),
+        ("L7", |c| c.set(field::ENTRY_MSR_LOAD_COUNT, 513)),
+        // #CP has an error code on a processor that has it.
+        ("N8", |c| c.inject(3, 21, 1 << 11)),
+        // Linear-address masking.
+        ("G9", |c| c.on(field::GUEST_CR3, 1 << 61)),
+        ("H4", |c| c.on(field::HOST_CR3, 1 << 62)),
+        ("M18", |c| {
+            c.context.has_bus_lock_detect = None;
+            c.set(field::GUEST_PENDING_DEBUG_EXCEPTIONS, 1 << 11);
+        }),
+        ("G20", |c| {
+            c.guest32();
+            c.entry(20);
+            c.set(field::GUEST_S_CET, 1 << 32);
+        }),
+    ];
+    for (rule, change) in undecided {
+        let mut case = Case::new();
+        change(&mut case);
+        let found = case.finding(RuleId::parse(rule).unwrap());
+        assert!(matches!(found, Finding::NotDecidable(_)), "{rule}: {found:?}");
+    }
 }
 
 #[test]
