@@ -21,6 +21,7 @@ mod msr_list;
 mod nonregister;
 mod skip;
 mod snapshot;
+mod snapshot_text;
 mod solve;
 
 pub use access::VmcsAccess;
