@@ -19,6 +19,12 @@ pub enum Error {
         /// The line, from 1.
         line: usize,
     },
+    /// A line of the text form of a VMCS is not understood.
+    #[error("line {line} of the VMCS is not \"FIELD = 0xVALUE\"")]
+    SnapshotLine {
+        /// The line, from 1.
+        line: usize,
+    },
     /// A control that is required can't be 1 on this processor.
     #[error("the processor can't set {control}: {} (MSR {msr:#x}) does not allow it", msr_name(*msr))]
     ControlUnavailable {

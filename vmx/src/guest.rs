@@ -17,17 +17,17 @@ use crate::{
 };
 
 /// The four fields of a segment register.
-struct SegmentFields {
-    selector: VmcsField<u16, ReadWrite>,
-    base: VmcsField<Natural, ReadWrite>,
-    limit: VmcsField<u32, ReadWrite>,
-    access: VmcsField<u32, ReadWrite>,
+pub(crate) struct SegmentFields {
+    pub(crate) selector: VmcsField<u16, ReadWrite>,
+    pub(crate) base: VmcsField<Natural, ReadWrite>,
+    pub(crate) limit: VmcsField<u32, ReadWrite>,
+    pub(crate) access: VmcsField<u32, ReadWrite>,
 }
 
 macro_rules! segment_fields {
     ($($name:ident: $selector:ident $base:ident $limit:ident $access:ident;)+) => {
         $(
-            const $name: SegmentFields = SegmentFields {
+            pub(crate) const $name: SegmentFields = SegmentFields {
                 selector: field::$selector,
                 base: field::$base,
                 limit: field::$limit,

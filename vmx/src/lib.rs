@@ -4,6 +4,7 @@
 mod access;
 mod bitmaps;
 mod caps;
+mod check;
 mod controls;
 mod encoding;
 mod error;
@@ -18,14 +19,20 @@ mod host;
 mod interruption;
 mod msr_list;
 mod nonregister;
+mod posted;
 mod skip;
 mod snapshot;
+mod snapshot_text;
 mod solve;
 
 pub use access::VmcsAccess;
 pub use bitmaps::{IoBitmaps, MsrBitmap};
 pub use caps::{
     AddressWidths, Allowed, ControlSet, EptVpidCaps, Existence, RevisionId, VmxCaps, msr,
+};
+pub use check::{
+    EntryCheck, EntryContext, EntryInstruction, Fault, Finding, MsrMasks, Need, Outcome,
+    OutcomeSet, Rule, RuleId, Section, check, check_live, rules,
 };
 pub use controls::{
     EntryControls, ExitControls, PinBasedControls, PrimaryControls, SecondaryControls,
@@ -55,6 +62,7 @@ pub use host::HostState;
 pub use interruption::{EventKind, InterruptionInfo};
 pub use msr_list::{MsrEntry, MsrList};
 pub use nonregister::{Interruptibility, PendingDebug, activity_number, activity_of};
+pub use posted::{PostedInterruptDescriptor, VirtualApicPage};
 pub use skip::skip_instruction;
 pub use snapshot::VmcsSnapshot;
 pub use solve::{ControlWishes, Controls, Wish};

@@ -147,6 +147,15 @@ impl fmt::Debug for VmcsSnapshot {
 }
 
 impl VmcsAccess for VmcsSnapshot {
+    // A field knows its place, which an encoding has to search for.
+    #[inline]
+    fn read<W: FieldWidth, A: FieldAccess>(
+        &self,
+        field: VmcsField<W, A>,
+    ) -> Result<W::Value, VmFail> {
+        self.get(field).ok_or(VmFail::Valid(InstructionError::UNSUPPORTED_FIELD))
+    }
+
     fn read_raw(&self, encoding: FieldEncoding) -> Result<u64, VmFail> {
         self.raw(encoding).ok_or(VmFail::Valid(InstructionError::UNSUPPORTED_FIELD))
     }

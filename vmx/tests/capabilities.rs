@@ -9,18 +9,22 @@ use vmx::{
     SecondaryControls, VmxCaps, field, msr,
 };
 
-const FILES: [(&str, &str); 6] = [
+const FILES: [(&str, &str); 9] = [
     ("corei5_arrandale_m520", include_str!("data/caps/corei5_arrandale_m520.txt")),
     ("corei7_sandy_bridge_2600k", include_str!("data/caps/corei7_sandy_bridge_2600k.txt")),
     ("corei7_haswell_4770", include_str!("data/caps/corei7_haswell_4770.txt")),
     ("corei7_skylake_x", include_str!("data/caps/corei7_skylake_x.txt")),
     ("corei7_icelake_u", include_str!("data/caps/corei7_icelake_u.txt")),
     ("tigerlake", include_str!("data/caps/tigerlake.txt")),
+    ("xeon_x5482", include_str!("data/caps/xeon_x5482.txt")),
+    ("core_i7_5600u", include_str!("data/caps/core_i7_5600u.txt")),
+    ("coffee_lake_906ea", include_str!("data/caps/coffee_lake_906ea.txt")),
 ];
 
-/// Each file is what the module `hardware` read from the emulated processor and printed.
+/// The first six files are what the module `hardware` read from the emulated processor and printed,
+/// the others say where they come from.
 #[test]
-fn models_are_what_the_emulator_reports() {
+fn models_are_what_the_dumps_say() {
     for (name, text) in FILES {
         assert_eq!(VmxCaps::parse(text).as_ref(), Ok(VmxCaps::model(name).unwrap()), "{name}");
     }
@@ -80,12 +84,12 @@ fn no_msr_is_read_that_does_not_exist() {
 
 #[test]
 fn the_first_processors_have_eleven_msrs() {
-    let first = VmxCaps {
-        basic: 0x0018_0400_0000_0007,
-        primary: 0x77b9_fffe_0401_e172,
-        ..*VmxCaps::model("corei5_arrandale_m520").unwrap()
-    };
-    let (result, numbers) = asked(&first);
+    let penryn = VmxCaps::model("xeon_x5482").unwrap();
+    assert!(!penryn.has_true_controls());
+    let (result, numbers) = asked(penryn);
+    assert_eq!((result.as_ref(), numbers.len()), (Ok(penryn), 12), "with secondary controls");
+    let primary = penryn.primary & !(1 << 63);
+    let (result, numbers) = asked(&VmxCaps { primary, ..*penryn });
     assert_eq!(numbers.len(), 11);
     let caps = result.unwrap();
     assert!(!caps.allows(SecondaryControls::ENABLE_EPT));

@@ -9,8 +9,9 @@ impl VmxCaps {
         Self::MODELS.iter().find(|(known, _)| *known == name).map(|(_, caps)| caps)
     }
 
-    /// Known processors: those of the Bochs emulator 3.0, under the names of its configuration, as
-    /// it reports them to RDMSR and CPUID.
+    /// Known processors. The first six are those of the Bochs emulator 3.0, under the names of its
+    /// configuration, as it reports them to RDMSR and CPUID; the others are real parts, from public
+    /// dumps.
     pub const MODELS: &'static [(&'static str, Self)] = &[
         ("corei5_arrandale_m520", ARRANDALE),
         ("corei7_sandy_bridge_2600k", SANDY_BRIDGE),
@@ -18,6 +19,9 @@ impl VmxCaps {
         ("corei7_skylake_x", SKYLAKE_X),
         ("corei7_icelake_u", ICELAKE_U),
         ("tigerlake", TIGERLAKE),
+        ("xeon_x5482", XEON_X5482),
+        ("core_i7_5600u", CORE_I7_5600U),
+        ("coffee_lake_906ea", COFFEE_LAKE_906EA),
     ];
 }
 
@@ -90,4 +94,70 @@ const TIGERLAKE: VmxCaps = VmxCaps {
     true_entry: 0x0010_ffff_0000_11fb,
     secondary_exit: 0x8,
     ..ICELAKE_U
+};
+
+/// Intel Xeon X5482, as VirtualBox's database of processors has it.
+const XEON_X5482: VmxCaps = VmxCaps {
+    basic: 0x5a_0800_0000_000d,
+    pin_based: 0x3f_0000_0016,
+    primary: 0xf7f9_fffe_0401_e172,
+    exit: 0x3_ffff_0003_6dff,
+    entry: 0x3fff_0000_11ff,
+    misc: 0x4_03c0,
+    cr0_fixed0: 0x8000_0021,
+    cr0_fixed1: 0xffff_ffff,
+    cr4_fixed0: 0x2000,
+    cr4_fixed1: 0x27ff,
+    vmcs_enum: 0x2c,
+    secondary: 0x41_0000_0000,
+    widths: AddressWidths { physical: 38, linear: 48 },
+    ..VmxCaps::NONE
+};
+
+/// Intel Core i7-5600U, as VirtualBox's database of processors has it.
+const CORE_I7_5600U: VmxCaps = VmxCaps {
+    basic: 0xda_0400_0000_0012,
+    pin_based: 0x7f_0000_0016,
+    primary: 0xfff9_fffe_0401_e172,
+    exit: 0x7f_ffff_0003_6dff,
+    entry: 0xffff_0000_11ff,
+    misc: 0x3004_81e5,
+    cr0_fixed0: 0x8000_0021,
+    cr0_fixed1: 0xffff_ffff,
+    cr4_fixed0: 0x2000,
+    cr4_fixed1: 0x37_67ff,
+    vmcs_enum: 0x2a,
+    secondary: 0x5_7cff_0000_0000,
+    ept_vpid: EptVpidCaps::from_bits_retain(0xf01_0633_4141),
+    true_pin_based: 0x7f_0000_0016,
+    true_primary: 0xfff9_fffe_0400_6172,
+    true_exit: 0x7f_ffff_0003_6dfb,
+    true_entry: 0xffff_0000_11fb,
+    vmfunc: 0x1,
+    widths: AddressWidths { physical: 39, linear: 48 },
+    ..VmxCaps::NONE
+};
+
+/// An Intel processor of signature 906EAh, as a log of VirtualBox has it.
+const COFFEE_LAKE_906EA: VmxCaps = VmxCaps {
+    basic: 0xda_0400_0000_0004,
+    pin_based: 0x7f_0000_0016,
+    primary: 0xfff9_fffe_0401_e172,
+    exit: 0x1ff_ffff_0003_6dff,
+    entry: 0x3_ffff_0000_11ff,
+    misc: 0x7004_c1e7,
+    cr0_fixed0: 0x8000_0021,
+    cr0_fixed1: 0xffff_ffff,
+    cr4_fixed0: 0x2000,
+    cr4_fixed1: 0x37_27ff,
+    vmcs_enum: 0x2e,
+    secondary: 0x5f_bcff_0000_0000,
+    ept_vpid: EptVpidCaps::from_bits_retain(0xf01_0673_4141),
+    true_pin_based: 0x7f_0000_0016,
+    true_primary: 0xfff9_fffe_0400_6172,
+    true_exit: 0x1ff_ffff_0003_6dfb,
+    true_entry: 0x3_ffff_0000_11fb,
+    vmfunc: 0x1,
+    widths: AddressWidths { physical: 39, linear: 48 },
+    ..VmxCaps::NONE
 };

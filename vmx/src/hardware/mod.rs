@@ -4,14 +4,17 @@
 //! 2. [`enable`] lets VMXON pass: feature control, CR0 and CR4.
 //! 3. [`VmxOperation::enter`] is VMXON, its end VMXOFF.
 //! 4. [`VmxOperation::load`] makes a [`Vmcs`] the current one; [`CurrentVmcs`] reads and writes it.
-//! 5. [`CurrentVmcs::run`] enters the guest.
+//! 5. [`host_state`] gives what an exit comes back to.
+//! 6. [`CurrentVmcs::run`] enters the guest.
 
 mod fx;
+mod host;
 mod instructions;
 mod operation;
 mod registers;
 mod run;
 
+pub use host::host_state;
 pub use instructions::{
     InvEpt, InvVpid, invept, invvpid, read_existing, vmclear, vmptrld, vmread, vmwrite, vmxoff,
     vmxon, write_existing,

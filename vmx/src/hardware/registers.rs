@@ -32,8 +32,8 @@ pub(super) unsafe fn wrmsr(number: u32, value: u64) {
     }
 }
 
-macro_rules! control_register {
-    ($read:ident, $write:ident, $name:literal) => {
+macro_rules! readable {
+    ($read:ident, $name:literal) => {
         /// Reads the control register.
         ///
         /// # Safety
@@ -47,7 +47,11 @@ macro_rules! control_register {
             }
             value
         }
+    };
+}
 
+macro_rules! writable {
+    ($write:ident, $name:literal) => {
         /// Writes the control register.
         ///
         /// # Safety
@@ -63,5 +67,8 @@ macro_rules! control_register {
     };
 }
 
-control_register!(read_cr0, write_cr0, "cr0");
-control_register!(read_cr4, write_cr4, "cr4");
+readable!(read_cr0, "cr0");
+readable!(read_cr3, "cr3");
+readable!(read_cr4, "cr4");
+writable!(write_cr0, "cr0");
+writable!(write_cr4, "cr4");
