@@ -76,6 +76,7 @@ pub(crate) fn run(rig: &Rig) -> Verdict {
                 })
             }
             Check::Boot(boot) => boot_guest(boot, &mut log),
+            Check::Agree(known) => agree(known, &mut log),
         }
     };
     run().unwrap_or_else(|error: anyhow::Error| Verdict::Failed(format!("{error:#}")))
@@ -134,11 +135,8 @@ impl Log {
 fn boot_guest(boot: &Boot, log: &mut Log) -> Result<Verdict> {
     let nonce = new_nonce();
     let (status, console) = match boot.host {
-        Host::Kvm => {
-            let mut cargo = process::cargo();
-            cargo.args(["run", "--release", "--example", "kvm-vmm", "--"]);
-            log.run_guest(cargo.args(vmm_arguments(boot, &nonce)?))?
-        }
+        Host::Kvm => log.run_guest(example("kvm-vmm").args(vmm_arguments(boot, &nonce)?))?,
+        Host::Bochs => log.run_guest(example("bare-metal").args(vmm_arguments(boot, &nonce)?))?,
         Host::NestedAmd => {
             let outcome = nested::amd(&nested::Run {
                 program: &nested::build_vmm(boot.features, log.stdio()?)?,
@@ -163,7 +161,40 @@ fn boot_guest(boot: &Boot, log: &mut Log) -> Result<Verdict> {
     })
 }
 
-/// The arguments that make kvm-vmm boot the guest.
+/// The command that runs an example; its options follow.
+fn example(name: &str) -> Command {
+    let mut cargo = process::cargo();
+    cargo.args(["run", "--release", "--example", name, "--"]);
+    cargo
+}
+
+/// Boots the tour on KVM and on bare metal with the same nonce, and compares what it found.
+fn agree(known: &[&str], log: &mut Log) -> Result<Verdict> {
+    let nonce = new_nonce();
+    let command_line = format!("{NONCE_OPTION}{nonce}");
+    let mut reports = Vec::new();
+    for name in ["kvm-vmm", "bare-metal"] {
+        let (status, console) = log.run_guest(example(name).args(["--cmdline", &command_line]))?;
+        let faults = judge(status, &console, &nonce, 1);
+        if let Some(fault) = faults.first() {
+            return Ok(Verdict::Failed(format!("{name}: {fault}")));
+        }
+        reports.push(String::from_utf8(console)?);
+    }
+    let is_known = |line: &&str| known.iter().any(|word| line.starts_with(word));
+    let [first, second] = [0, 1]
+        .map(|index| reports[index].lines().filter(|line| !is_known(line)).collect::<Vec<_>>());
+    let difference = first.iter().zip(&second).find(|(a, b)| a != b);
+    Ok(match difference {
+        Some((a, b)) => Verdict::Failed(format!("{a:?} on KVM is {b:?} on bare metal")),
+        None if first.len() != second.len() => {
+            Verdict::Failed(format!("{} lines on KVM, {} on bare metal", first.len(), second.len()))
+        }
+        None => Verdict::Passed,
+    })
+}
+
+/// The arguments that make kvm-vmm or bare-metal boot the guest.
 fn vmm_arguments(boot: &Boot, nonce: &str) -> Result<Vec<OsString>> {
     let mut arguments: Vec<OsString> = Vec::new();
     let mut command_line = format!("{} {NONCE_OPTION}{nonce}", boot.words);

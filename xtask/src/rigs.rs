@@ -1,6 +1,6 @@
 //! The rigs: every check of the project that a machine can run, as a table.
 
-use crate::tools::{BUSYBOX, LINUX_BOOKWORM, LINUX_TRIXIE, QEMU, SEABIOS, Tool};
+use crate::tools::{BOCHS, BUSYBOX, LINUX_BOOKWORM, LINUX_TRIXIE, QEMU, SEABIOS, Tool};
 
 /// A check with a name.
 #[derive(Debug)]
@@ -42,6 +42,9 @@ pub(crate) enum Check {
     Repository,
     /// Boots a guest; see [`crate::judge`].
     Boot(Boot),
+    /// Boots the tour on KVM and on bare metal: both must find the same, but for lines that begin
+    /// with one of these words.
+    Agree(&'static [&'static str]),
 }
 
 /// A guest to boot.
@@ -76,6 +79,8 @@ pub(crate) enum Host {
     NestedAmd,
     /// QEMU alone: the guest on a platform that is none of ours.
     Qemu,
+    /// The bare-metal hypervisor in Bochs.
+    Bochs,
 }
 
 /// The tour on this machine's KVM: what other rigs vary.
@@ -92,6 +97,10 @@ const GUEST: Boot = Boot {
 
 const KVM: &[Need] = &[Need::Kvm];
 const KVM_SEABIOS: &[Need] = &[Need::Kvm, Need::Tool(&SEABIOS)];
+const BOCHS_ONLY: &[Need] = &[Need::Tool(&BOCHS)];
+const KVM_AND_BOCHS: &[Need] = &[Need::Kvm, Need::Tool(&BOCHS)];
+const BOCHS_SEABIOS: &[Need] = &[Need::Tool(&BOCHS), Need::Tool(&SEABIOS)];
+const BOCHS_LINUX: &[Need] = &[Need::Tool(&BOCHS), Need::Tool(&BUSYBOX), Need::Tool(&LINUX_TRIXIE)];
 const NESTED: &[Need] = &[Need::Tool(&QEMU), Need::Tool(&BUSYBOX), Need::Tool(&LINUX_TRIXIE)];
 const NESTED_BOOKWORM: &[Need] = &[
     Need::Tool(&QEMU),
@@ -148,6 +157,29 @@ pub(crate) static ALL: &[Rig] = &[
     linux_6_1("nested-amd-bzimage-6.1", "vmlinuz", &["--protocol", "linux64"]),
     linux_6_1("nested-amd-pvh-6.1", "vmlinux", &["--protocol", "pvh"]),
     linux_6_1("nested-amd-linux64-6.1", "vmlinux", &["--protocol", "linux64"]),
+    on_bochs("bochs-seabios", BOCHS_SEABIOS, Boot { firmware: true, ..GUEST }),
+    on_bochs(
+        "bochs-linux",
+        BOCHS_LINUX,
+        Boot {
+            kernel: Some((&LINUX_TRIXIE, "vmlinuz")),
+            options: &["--protocol", "linux64"],
+            ..GUEST
+        },
+    ),
+    Rig {
+        name: "bochs-endings",
+        tier: Tier::Ci,
+        needs: BOCHS_ONLY,
+        check: Check::Cargo(&["test", "-p", "bare-metal", "--features", "bochs-rig"]),
+    },
+    // The processors are different ones, and so are the hypervisors that CPUID names.
+    Rig {
+        name: "bochs-agrees-with-kvm",
+        tier: Tier::Ci,
+        needs: KVM_AND_BOCHS,
+        check: Check::Agree(&["cpu "]),
+    },
 ];
 
 const fn cargo(name: &'static str, tier: Tier, arguments: &'static [&'static str]) -> Rig {
@@ -160,6 +192,10 @@ const fn on_kvm(name: &'static str, needs: &'static [Need], boot: Boot) -> Rig {
 
 const fn on_nested(name: &'static str, needs: &'static [Need], boot: Boot) -> Rig {
     on_kvm(name, needs, Boot { host: Host::NestedAmd, ..boot })
+}
+
+const fn on_bochs(name: &'static str, needs: &'static [Need], boot: Boot) -> Rig {
+    on_kvm(name, needs, Boot { host: Host::Bochs, ..boot })
 }
 
 /// Debian 13's kernel in kvm-vmm.

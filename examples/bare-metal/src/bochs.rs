@@ -17,7 +17,7 @@ use crate::bundle::{Bundle, LOAD_START};
 use crate::failure::Failure;
 use crate::image::{target_folder, workspace};
 use crate::options::Options;
-use crate::rom;
+use crate::rom::{self, Rom};
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +44,13 @@ pub(crate) fn run(
     let bochs = find()?;
     let folder = Folder::new()?;
     folder.write("memory.bin", &bundle.memory)?;
-    let rom = rom::build(bundle.entry, bundle.start_info, LOAD_START, bundle.load_end);
+    let rom = rom::build(&Rom {
+        entry: bundle.entry,
+        start_info: bundle.start_info,
+        load_start: LOAD_START,
+        load_end: bundle.load_end,
+        lock_vmx_off: options.lock_vmx_off,
+    });
     folder.write("reset.rom", &rom)?;
     folder.write("vga.rom", &[0; 512])?;
     folder.write("bochsrc", configuration(bundle, options).as_bytes())?;

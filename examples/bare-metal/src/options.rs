@@ -29,6 +29,7 @@ What it runs on:
                         what a reset by the guest does; default: reboot
   --cpu-model NAME      Bochs' model of the processor; default: tigerlake
   --cpus N              the host's processors; default: 1
+  --lock-vmx-off        start as firmware leaves a processor on which VMX is switched off
   --host-memory SIZE    the host's RAM; default: what the guest needs, and 256M
 
 What is seen:
@@ -60,6 +61,7 @@ pub(crate) struct Options {
     pub(crate) exit_on_reset: bool,
     pub(crate) cpu_model: String,
     pub(crate) cpus: u32,
+    pub(crate) lock_vmx_off: bool,
     pub(crate) host_memory_bytes: Option<u64>,
     pub(crate) console: Output,
     pub(crate) debugcon: Option<Output>,
@@ -100,6 +102,7 @@ impl Default for Options {
             exit_on_reset: false,
             cpu_model: "tigerlake".to_owned(),
             cpus: 1,
+            lock_vmx_off: false,
             host_memory_bytes: None,
             console: Output::Standard,
             debugcon: None,
@@ -122,6 +125,10 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Par
             }
             Arg::Long("stats") => {
                 options.stats = true;
+                continue;
+            }
+            Arg::Long("lock-vmx-off") => {
+                options.lock_vmx_off = true;
                 continue;
             }
             Arg::Long(name) => name.to_owned(),

@@ -10,18 +10,33 @@ const RESET_VECTOR: usize = 0xFFF0;
 /// Where the code stands, and the table that it loads.
 const CODE16: usize = 0xFF00;
 const CODE32: usize = 0xFF40;
-const GDT_POINTER: usize = 0xFF80;
-const GDT: usize = 0xFF90;
+const GDT_POINTER: usize = 0xFFC0;
+const GDT: usize = 0xFFD0;
 
 /// The size of the blocks in which Bochs allocates the guest's memory, on first use.
 const BLOCK_BYTES: u32 = 0x2_0000;
 
-/// Makes a ROM that enters `entry` in 32-bit mode without paging, with EBX at `start_info`, as PVH
-/// wants it. What is loaded lies between `load_start` and `load_end`.
+/// What a ROM does.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rom {
+    /// Where it goes on.
+    pub(crate) entry: u32,
+    /// What EBX holds there.
+    pub(crate) start_info: u32,
+    /// Where what is loaded begins.
+    pub(crate) load_start: u32,
+    /// Where that ends.
+    pub(crate) load_end: u32,
+    /// Whether it locks `IA32_FEATURE_CONTROL` with VMXON forbidden.
+    pub(crate) lock_vmx_off: bool,
+}
+
+/// Makes a ROM that enters the hypervisor in 32-bit mode without paging, as PVH wants it.
 ///
 /// Bochs puts a file into its memory as if the blocks were one, and gives a block its place when it
 /// is first used: so all of them are used in order before anything else is.
-pub(crate) fn build(entry: u32, start_info: u32, load_start: u32, load_end: u32) -> Vec<u8> {
+pub(crate) fn build(rom: &Rom) -> Vec<u8> {
+    let Rom { entry, start_info, load_start, load_end, lock_vmx_off } = *rom;
     let mut rom = vec![0xFF; BYTES];
     let mut put = |at: usize, bytes: &[u8]| rom[at..at + bytes.len()].copy_from_slice(bytes);
     let address = |offset: usize| u32::try_from(offset).unwrap_or(0) + ADDRESS;
@@ -43,10 +58,17 @@ pub(crate) fn build(entry: u32, start_info: u32, load_start: u32, load_end: u32)
     ];
     put(CODE16, &[&code16.concat()[..], &[0x10, 0x00]].concat());
 
-    let code32: [&[u8]; 15] = [
+    let lock: &[u8] = &[
+        0xB9, 0x3A, 0, 0, 0, // mov ecx, IA32_FEATURE_CONTROL
+        0xB8, 1, 0, 0, 0, // mov eax, locked
+        0x31, 0xD2, // xor edx, edx
+        0x0F, 0x30, // wrmsr
+    ];
+    let code32: [&[u8]; 16] = [
         &[0x66, 0xB8, 0x18, 0x00],             // mov ax, 18h
         &[0x8E, 0xD8, 0x8E, 0xC0, 0x8E, 0xD0], // mov ds, es, ss
-        &[0xBE],                               // mov esi, load_start
+        if lock_vmx_off { lock } else { &[] },
+        &[0xBE], // mov esi, load_start
         &load_start.to_le_bytes(),
         &[0x8A, 0x06], // again: mov al, [esi]
         &[0x81, 0xC6], // add esi, BLOCK_BYTES
@@ -76,7 +98,13 @@ mod tests {
 
     #[test]
     fn the_reset_vector_leads_to_the_code() {
-        let rom = build(0x20_1000, 0x10_2000, 0x10_0000, 0x80_0000);
+        let rom = build(&Rom {
+            entry: 0x20_1000,
+            start_info: 0x10_2000,
+            load_start: 0x10_0000,
+            load_end: 0x80_0000,
+            lock_vmx_off: false,
+        });
         assert_eq!(rom.len(), BYTES);
         assert_eq!(rom[RESET_VECTOR], 0xE9);
         let displacement = i16::from_le_bytes([rom[RESET_VECTOR + 1], rom[RESET_VECTOR + 2]]);

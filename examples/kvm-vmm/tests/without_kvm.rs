@@ -6,7 +6,8 @@ mod common;
 
 use std::fs::File;
 
-use common::{LOOP, Segment, TempFile, elf, guest, run, vmm};
+use common::{LOOP, TempFile, guest, run, vmm};
+use guest_images::{Segment, pvh_kernel};
 
 #[test]
 fn help_names_every_exit_status() {
@@ -50,7 +51,7 @@ fn missing_files_are_status_66() {
 
 #[test]
 fn images_that_are_no_kernels_are_status_65() {
-    let whole = elf(&[Segment(0x10_0000, 0x2000, &[0x90; 0x1800])]);
+    let whole = pvh_kernel(&[Segment::new(0x10_0000, 0x2000, &[0x90; 0x1800])]);
     let random: Vec<u8> =
         (0..4096_u32).map(|n| n.wrapping_mul(0x9E37_79B9).to_le_bytes()[3]).collect();
     for (name, bytes, message) in [
@@ -70,14 +71,14 @@ fn segments_where_none_can_be_are_status_65() {
     for (name, segments, message) in [
         (
             "overlap",
-            &[Segment(0x10_0000, 0x2000, LOOP), Segment(0x10_1000, 1, LOOP)][..],
+            &[Segment::new(0x10_0000, 0x2000, LOOP), Segment::new(0x10_1000, 1, LOOP)][..],
             "overlap",
         ),
-        ("past-memory", &[Segment(0x1000_0000, 0x1000, LOOP)], "not in guest memory"),
-        ("past-2-64", &[Segment(u64::MAX - 1, 0x1000, LOOP)], "end of the address space"),
-        ("vga", &[Segment(0xA_0000, 0x1000, LOOP)], "not in guest memory"),
+        ("past-memory", &[Segment::new(0x1000_0000, 0x1000, LOOP)], "not in guest memory"),
+        ("past-2-64", &[Segment::new(u64::MAX - 1, 0x1000, LOOP)], "end of the address space"),
+        ("vga", &[Segment::new(0xA_0000, 0x1000, LOOP)], "not in guest memory"),
     ] {
-        let file = TempFile::new(name, &elf(segments));
+        let file = TempFile::new(name, &pvh_kernel(segments));
         run(&["--kernel", file.path()]).fails(65, message);
     }
 }

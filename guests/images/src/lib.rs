@@ -2,8 +2,10 @@
 #![forbid(unsafe_code)]
 
 mod floppy;
+mod tiny;
 
 pub use floppy::{Error, FLOPPY_BYTES, tour_floppy};
+pub use tiny::{Segment, pvh_kernel};
 
 /// The tour guest: an ELF64 with a PVH note and a Multiboot header.
 pub static TOUR: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/tour"));

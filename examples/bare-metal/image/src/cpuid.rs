@@ -74,7 +74,6 @@ pub fn guest_cpuid(leaf: u32, subleaf: u32, host: Cpuid, cpu: &GuestCpu) -> Cpui
         2 | 3 | 0xD => host,
         // Crystal clock and TSC are the same.
         TSC_LEAF => Cpuid { eax: 1, ebx: 1, ecx: cpu.tsc_hertz, edx: 0 },
-        0..=LAST_LEAF => Cpuid::default(),
         HYPERVISOR_LEAF => {
             let word = |text: &[u8; 4]| u32::from_le_bytes(*text);
             Cpuid {
@@ -93,6 +92,7 @@ pub fn guest_cpuid(leaf: u32, subleaf: u32, host: Cpuid, cpu: &GuestCpu) -> Cpui
         0x8000_0000 | 0x8000_0002..=0x8000_0006 | 0x8000_0008 => host,
         // The TSC runs on at the same rate.
         0x8000_0007 => Cpuid { edx: 1 << 8, ..Cpuid::default() },
+        // What is not known, power management, performance counters, SGX and the like.
         _ => Cpuid::default(),
     }
 }

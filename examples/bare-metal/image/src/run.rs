@@ -71,7 +71,7 @@ fn tell(stats: &Stats, guest: &Guest) {
     say!("  exits                  {exits}");
     for (reason, count) in stats.exits.iter().enumerate().filter(|(_, count)| **count != 0) {
         let reason = vmx::BasicReason(u16::try_from(reason).unwrap_or(u16::MAX));
-        say!("    {reason:?}: {count}");
+        say!("    {reason}: {count}");
     }
 }
 

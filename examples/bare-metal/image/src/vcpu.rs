@@ -71,6 +71,10 @@ pub(crate) fn solve_controls(caps: &VmxCaps) -> Result<Controls, Error> {
         ),
         ..ControlWishes::default()
     };
+    // Old processors lack many of these. What to say first is what explains the rest.
+    for control in [SecondaryControls::ENABLE_EPT, SecondaryControls::UNRESTRICTED_GUEST] {
+        Wish::required(control).solve(caps)?;
+    }
     Controls::solve(&wishes, caps)
 }
 

@@ -10,6 +10,8 @@ use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use guest_images::{Segment, pvh_kernel};
+
 /// Nothing here takes longer, on any machine.
 const HANG: Duration = Duration::from_secs(60);
 
@@ -92,61 +94,9 @@ impl Drop for TempFile {
     }
 }
 
-/// One segment of an ELF: address, size in memory, bytes.
-pub(crate) struct Segment<'a>(pub(crate) u64, pub(crate) u64, pub(crate) &'a [u8]);
-
-/// A PVH kernel with these segments, entered at the first.
-pub(crate) fn elf(segments: &[Segment<'_>]) -> Vec<u8> {
-    const HEADERS: u64 = 0x1000;
-    let note_at = 0x800_u64;
-    let mut file = vec![0; usize::try_from(HEADERS).unwrap()];
-    let mut put = |at: u64, bytes: &[u8]| {
-        let at = usize::try_from(at).unwrap();
-        file[at..at + bytes.len()].copy_from_slice(bytes);
-    };
-    put(0, b"\x7fELF\x02\x01\x01");
-    let count = u16::try_from(segments.len() + 1).unwrap();
-    put(16, &2_u16.to_le_bytes());
-    put(18, &62_u16.to_le_bytes());
-    put(20, &1_u32.to_le_bytes());
-    put(24, &segments[0].0.to_le_bytes());
-    put(32, &64_u64.to_le_bytes());
-    put(52, &64_u16.to_le_bytes());
-    put(54, &56_u16.to_le_bytes());
-    put(56, &count.to_le_bytes());
-    let mut header = |index: usize, kind: u32, words: [u64; 5]| {
-        let at = 64 + 56 * u64::try_from(index).unwrap();
-        let [offset, address, file_bytes, memory_bytes, align] = words;
-        put(at, &kind.to_le_bytes());
-        for (field, value) in [
-            (8, offset),
-            (16, address),
-            (24, address),
-            (32, file_bytes),
-            (40, memory_bytes),
-            (48, align),
-        ] {
-            put(at + field, &value.to_le_bytes());
-        }
-    };
-    let mut offset = HEADERS;
-    for (index, Segment(address, memory_bytes, bytes)) in segments.iter().enumerate() {
-        let size = u64::try_from(bytes.len()).unwrap();
-        header(index, 1, [offset, *address, size, *memory_bytes, 1]);
-        offset += size;
-    }
-    header(segments.len(), 4, [note_at, 0, 20, 20, 4]);
-    let entry = u32::try_from(segments[0].0 & 0xFFFF_FFFF).unwrap();
-    for (index, word) in [4, 4, 18, u32::from_le_bytes(*b"Xen\0"), entry].into_iter().enumerate() {
-        put(note_at + 4 * u64::try_from(index).unwrap(), &word.to_le_bytes());
-    }
-    segments.iter().for_each(|Segment(.., bytes)| file.extend_from_slice(bytes));
-    file
-}
-
 /// A guest of these 32-bit instructions.
 pub(crate) fn guest(name: &str, code: &[u8]) -> TempFile {
-    TempFile::new(name, &elf(&[Segment(0x10_0000, 0x1000, code)]))
+    TempFile::new(name, &pvh_kernel(&[Segment::new(0x10_0000, 0x1000, code)]))
 }
 
 /// `jmp $`.

@@ -1,0 +1,232 @@
+//! How guests end on the bare-metal hypervisor, and which processors it refuses. Needs Bochs.
+
+#![cfg(feature = "bochs-rig")]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use guest_images::{Segment, pvh_kernel};
+
+/// `mov al, V; out 0xF4, al`.
+macro_rules! exit_with {
+    ($value:expr) => {
+        [0xB0, $value, 0xE6, 0xF4]
+    };
+}
+
+#[derive(Debug)]
+struct Run {
+    status: i32,
+    stdout: String,
+    stderr: String,
+}
+
+impl Run {
+    /// It ended with this status, the hypervisor said this, and went on to its own end.
+    #[track_caller]
+    fn ends(&self, status: i32, said: &str) {
+        assert_eq!(self.status, status, "{self:#?}");
+        assert!(self.stderr.contains(said), "no {said:?} in {self:#?}");
+        assert!(self.stderr.contains("hypervisor: the host's BIOS area is unchanged"), "{self:#?}");
+    }
+}
+
+/// Where cargo put the example that it built for these tests.
+fn program() -> PathBuf {
+    let tests = std::env::current_exe().unwrap();
+    tests.parent().unwrap().parent().unwrap().join("examples/bare-metal")
+}
+
+fn run(arguments: &[&str]) -> Run {
+    let limits = ["--timeout", "300", "--max-ticks", "3000000000"];
+    let output = Command::new(program()).args(arguments).args(limits).output().unwrap();
+    Run {
+        status: output.status.code().expect("it ends by itself, not by a signal"),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+/// Runs a PVH guest of these 32-bit instructions, in as little memory as can be.
+fn run_code(code: &[&[u8]]) -> Run {
+    let file = TempFile::new(&pvh_kernel(&[Segment::new(0x10_0000, 0x1000, &code.concat())]));
+    run(&["--memory", "8M", "--kernel", file.0.to_str().unwrap()])
+}
+
+struct TempFile(PathBuf);
+
+impl TempFile {
+    fn new(bytes: &[u8]) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("bare-metal-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        fs::write(&path, bytes).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for TempFile {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+#[test]
+fn the_tour_runs_on_every_model_that_has_what_it_takes() {
+    for model in ["corei5_arrandale_m520", "corei7_haswell_4770", "tigerlake"] {
+        let run = run(&["--cpu-model", model, "--cmdline", "hvkit.nonce=4711", "--memory", "64M"]);
+        run.ends(0, "1 processors with VMX");
+        assert!(run.stdout.lines().any(|line| line == "nonce         4711"), "{run:#?}");
+        assert!(!run.stdout.contains("WRONG"), "a checksum in {run:#?}");
+    }
+}
+
+#[test]
+fn models_that_lack_something_are_refused_in_words() {
+    for (model, lack) in [
+        ("corei5_lynnfield_750", "the processor can't set UNRESTRICTED_GUEST"),
+        ("core2_penryn_t9600", "the processor can't set ENABLE_EPT"),
+        ("ryzen", "the processor has no VMX"),
+    ] {
+        let run = run(&["--cpu-model", model, "--memory", "8M"]);
+        assert_eq!((run.status, run.stdout.as_str()), (69, ""), "{model}: {run:#?}");
+        assert!(run.stderr.contains(lack), "{model}: {run:#?}");
+    }
+    let run = run(&["--lock-vmx-off", "--memory", "8M"]);
+    assert_eq!(run.status, 69, "{run:#?}");
+    assert!(run.stderr.contains("the firmware locked VMX off"), "{run:#?}");
+}
+
+#[test]
+fn every_processor_of_the_host_is_started() {
+    run(&["--cpus", "4", "--memory", "8M"]).ends(0, "4 processors with VMX");
+}
+
+#[test]
+fn the_same_run_takes_the_same_ticks_and_prints_the_same() {
+    let arguments = ["--cmdline", "hvkit.nonce=1", "--memory", "16M", "--stats"];
+    let (first, second) = (run(&arguments), run(&arguments));
+    first.ends(0, "TSC ticks");
+    assert_eq!(first.stdout, second.stdout);
+    assert_eq!(first.stderr, second.stderr);
+}
+
+#[test]
+fn a_guest_ends_with_the_status_that_it_wants() {
+    run_code(&[&exit_with!(5)]).ends(11, "MHz");
+    // mov al, 6; mov dx, 0xCF9; out dx, al
+    let reset = [0xB0, 6, 0x66, 0xBA, 0xF9, 0x0C, 0xEE];
+    let file = TempFile::new(&pvh_kernel(&[Segment::new(0x10_0000, 0x1000, &reset)]));
+    let path = file.0.to_str().unwrap();
+    run(&["--memory", "8M", "--on-reset", "exit", "--kernel", path]).ends(80, "MHz");
+}
+
+#[test]
+fn resets_start_the_guest_again() {
+    let cmdline = "hvkit.resets=cf9,64,92 hvkit.nonce=n";
+    let run = run(&["--memory", "16M", "--cmdline", cmdline]);
+    run.ends(0, "MHz");
+    assert_eq!(run.stdout.matches("hvkit tour\n").count(), 4, "{run:#?}");
+}
+
+#[test]
+fn a_triple_fault_is_reported_with_registers_and_instruction() {
+    let run = run_code(&[&[0x0F, 0x0B]]); // ud2, without a table of interrupts
+    run.ends(70, "cpu 0: triple fault");
+    for part in ["32-bit protected mode, no paging", "instruction bytes at 0x100000: 0f 0b"] {
+        assert!(run.stderr.contains(part), "{part} in {}", run.stderr);
+    }
+}
+
+#[test]
+fn a_jump_to_nowhere_is_reported() {
+    // mov eax, 0xD0000000; jmp eax: nothing answers there, and all ones are no instruction.
+    run_code(&[&[0xB8, 0, 0, 0, 0xD0, 0xFF, 0xE0]])
+        .ends(70, "no execution of instruction ff ff ff ff");
+}
+
+#[test]
+fn absent_memory_reads_as_ones_and_takes_writes() {
+    run_code(&[
+        &[0xB8, 0, 0, 0, 0xD0],                // mov eax, 0xD0000000
+        &[0xC7, 0x00, 0x78, 0x56, 0x34, 0x12], // mov dword [eax], 0x12345678
+        &[0x83, 0x38, 0xFF],                   // cmp dword [eax], -1
+        &[0x75, 0x04],                         // jne past the next
+        &exit_with!(3),
+        &exit_with!(4),
+    ])
+    .ends(7, "MHz");
+}
+
+#[test]
+fn an_access_across_two_absent_pages_is_carried_out() {
+    run_code(&[
+        &[0xB8, 0xFE, 0x0F, 0, 0xD0],          // mov eax, 0xD0000FFE
+        &[0xC7, 0x00, 0x78, 0x56, 0x34, 0x12], // mov dword [eax], 0x12345678
+        &[0xF7, 0x10],                         // not dword [eax]
+        &[0x83, 0x38, 0xFF],                   // cmp dword [eax], -1
+        &[0x75, 0x04],                         // jne past the next
+        &exit_with!(3),
+        &exit_with!(4),
+    ])
+    .ends(7, "MHz");
+}
+
+#[test]
+fn vmx_instructions_are_invalid_opcodes_to_the_guest() {
+    for instruction in [&[0x0F, 0x01, 0xC1][..], &[0x0F, 0x01, 0xC2], &[0x0F, 0x01, 0xC4]] {
+        run_code(&[instruction]).ends(70, "cpu 0: triple fault");
+    }
+}
+
+#[test]
+fn halting_with_interrupts_off_is_the_end() {
+    run_code(&[&[0xFA, 0xF4]]).ends(70, "halted with interrupts off");
+}
+
+#[test]
+fn msrs_that_are_not_there_fault() {
+    // mov ecx, 0x12345; rdmsr
+    run_code(&[&[0xB9, 0x45, 0x23, 0x01, 0x00, 0x0F, 0x32]]).ends(70, "cpu 0: triple fault");
+}
+
+#[test]
+fn an_access_to_a_rom_changes_nothing() {
+    // A BIOS of 64 KiB in real mode, which writes to itself and looks.
+    let mut bios = vec![0xFF; 0x1_0000];
+    let code: [&[u8]; 5] = [
+        &[0x2E, 0xC7, 0x06, 0x00, 0x01, 0x34, 0x12], // mov word cs:[0x100], 0x1234
+        &[0x2E, 0x81, 0x3E, 0x00, 0x01, 0xFF, 0xFF], // cmp word cs:[0x100], 0xFFFF
+        &[0x75, 0x04],                               // jne past the next
+        &exit_with!(3),
+        &exit_with!(4),
+    ];
+    let code = code.concat();
+    bios[..code.len()].copy_from_slice(&code);
+    // ljmp 0xF000:0, the copy below 1 MiB; jmp to it from the reset vector.
+    bios[0xFFF0..0xFFF5].copy_from_slice(&[0xEA, 0, 0, 0, 0xF0]);
+    let file = TempFile::new(&bios);
+    run(&["--memory", "8M", "--firmware", file.0.to_str().unwrap()]).ends(7, "MHz");
+}
+
+#[test]
+fn string_instructions_reach_ports_and_memory() {
+    run_code(&[
+        &[0x66, 0xBA, 0xF8, 0x03], // mov dx, 0x3F8
+        &[0xBE, 0x40, 0, 0x10, 0], // mov esi, 0x100040
+        &[0xB9, 6, 0, 0, 0],       // mov ecx, 6
+        &[0xF3, 0x6E],             // rep outsb
+        &[0x85, 0xC9],             // test ecx, ecx
+        &[0x75, 0x04],             // jnz past the next
+        &exit_with!(3),
+        &exit_with!(4),
+        &[0x90; 32],
+        &[0x90, 0x90, 0x90, 0x90],
+        b"hello\n",
+    ])
+    .ends(7, "MHz");
+}
