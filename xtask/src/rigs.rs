@@ -1,6 +1,6 @@
 //! The rigs: every check of the project that a machine can run, as a table.
 
-use crate::tools::{BOCHS, BUSYBOX, LINUX_BOOKWORM, LINUX_TRIXIE, QEMU, SEABIOS, Tool};
+use crate::tools::{BOCHS, BUSYBOX, GRUB, LINUX_BOOKWORM, LINUX_TRIXIE, QEMU, SEABIOS, Tool};
 
 /// A check with a name.
 #[derive(Debug)]
@@ -97,7 +97,7 @@ const GUEST: Boot = Boot {
 
 const KVM: &[Need] = &[Need::Kvm];
 const KVM_SEABIOS: &[Need] = &[Need::Kvm, Need::Tool(&SEABIOS)];
-const BOCHS_ONLY: &[Need] = &[Need::Tool(&BOCHS)];
+const BOCHS_AND_GRUB: &[Need] = &[Need::Tool(&BOCHS), Need::Tool(&GRUB)];
 const KVM_AND_BOCHS: &[Need] = &[Need::Kvm, Need::Tool(&BOCHS)];
 const BOCHS_SEABIOS: &[Need] = &[Need::Tool(&BOCHS), Need::Tool(&SEABIOS)];
 const BOCHS_LINUX: &[Need] = &[Need::Tool(&BOCHS), Need::Tool(&BUSYBOX), Need::Tool(&LINUX_TRIXIE)];
@@ -114,6 +114,27 @@ pub(crate) static ALL: &[Rig] = &[
     cargo("fmt", Tier::Ci, &["fmt", "--all", "--check"]),
     Rig { name: "repository", tier: Tier::Ci, needs: &[], check: Check::Repository },
     cargo("clippy", Tier::Ci, &["clippy", "--workspace", "--all-targets", "--", "-Dwarnings"]),
+    // The freestanding images, which no other check compiles.
+    cargo(
+        "clippy-images",
+        Tier::Ci,
+        &[
+            "clippy",
+            "--target-dir",
+            "target/images",
+            "--config",
+            "profile.dev.panic='abort'",
+            "--package",
+            "bare-metal-image",
+            "--package",
+            "hvkit-tour",
+            "--bins",
+            "--features",
+            "bare-metal-image/image,hvkit-tour/image",
+            "--",
+            "-Dwarnings",
+        ],
+    ),
     cargo(
         "docs",
         Tier::Ci,
@@ -170,7 +191,7 @@ pub(crate) static ALL: &[Rig] = &[
     Rig {
         name: "bochs-endings",
         tier: Tier::Ci,
-        needs: BOCHS_ONLY,
+        needs: BOCHS_AND_GRUB,
         check: Check::Cargo(&["test", "-p", "bare-metal", "--features", "bochs-rig"]),
     },
     // The processors are different ones, and so are the hypervisors that CPUID names.

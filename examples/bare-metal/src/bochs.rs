@@ -13,11 +13,12 @@ use std::time::{Duration, Instant};
 
 use bare_metal_image::{Channel, Decoder};
 
-use crate::bundle::{Bundle, LOAD_START};
+use crate::bundle::{Bundle, Files, LOAD_START};
 use crate::failure::Failure;
-use crate::image::{target_folder, workspace};
-use crate::options::Options;
+use crate::image::target_folder;
+use crate::options::{Options, Start};
 use crate::rom::{self, Rom};
+use crate::{iso, tool};
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,25 +36,46 @@ const MOST_TICKS: u64 = 1 << 50;
 const CAUGHT: &[u8] = b"Caught time breakpoint";
 const POLL: Duration = Duration::from_millis(50);
 
-/// Runs the bundle; `hear` gets what the hypervisor says.
+/// Runs the hypervisor with the guest's files; `hear` gets what it says.
 pub(crate) fn run(
-    bundle: &Bundle,
+    hypervisor: &[u8],
+    files: &Files,
     options: &Options,
     mut hear: impl FnMut(Channel, &[u8]),
 ) -> Result<Ended, Failure> {
-    let bochs = find()?;
+    let bochs = tool::find("bochs", &["bochs", "bochs-bin"])?;
     let folder = Folder::new()?;
-    folder.write("memory.bin", &bundle.memory)?;
-    let rom = rom::build(&Rom {
-        entry: bundle.entry,
-        start_info: bundle.start_info,
-        load_start: LOAD_START,
-        load_end: bundle.load_end,
-        lock_vmx_off: options.lock_vmx_off,
-    });
-    folder.write("reset.rom", &rom)?;
-    folder.write("vga.rom", &[0; 512])?;
-    folder.write("bochsrc", configuration(bundle, options).as_bytes())?;
+    let machine = match options.boot {
+        Start::Rom => {
+            let bundle = Bundle::new(hypervisor, files, options)?;
+            let rom = rom::build(&Rom {
+                entry: bundle.entry,
+                start_info: bundle.start_info,
+                load_start: LOAD_START,
+                load_end: bundle.load_end,
+                lock_vmx_off: options.lock_vmx_off,
+            });
+            folder.write("memory.bin", &bundle.memory)?;
+            folder.write("reset.rom", &rom)?;
+            folder.write("vga.rom", &[0; 512])?;
+            let rom_address = rom::ADDRESS;
+            format!(
+                "romimage: file=reset.rom, address={rom_address:#x}\n\
+                 vgaromimage: file=vga.rom\n\
+                 optramimage1: file=memory.bin, address={LOAD_START:#x}\n"
+            )
+        }
+        Start::Grub => {
+            iso::write(hypervisor, files, &folder.0, &folder.0.join("boot.iso"))?;
+            "romimage: file=$BXSHARE/BIOS-bochs-latest\n\
+             vgaromimage: file=$BXSHARE/VGABIOS-lgpl-latest\n\
+             ata0-master: type=cdrom, path=boot.iso, status=inserted\n\
+             boot: cdrom\n"
+                .to_owned()
+        }
+    };
+    let configuration = configuration(files, options) + &machine;
+    folder.write("bochsrc", configuration.as_bytes())?;
     let ticks = options.max_ticks.unwrap_or(MOST_TICKS);
     folder.write("commands", format!("sb {ticks}\nc\nq\n").as_bytes())?;
 
@@ -67,10 +89,10 @@ pub(crate) fn run(
             .stderr(Stdio::null())
             .process_group(0)
             .spawn()
-            .map_err(|error| Failure::Bochs(format!("{}: {error}", bochs.display())))?,
+            .map_err(|error| Failure::Tool(format!("{}: {error}", bochs.display())))?,
     );
     let mut stdout =
-        child.0.stdout.take().ok_or_else(|| Failure::Bochs("Bochs has no output".to_owned()))?;
+        child.0.stdout.take().ok_or_else(|| Failure::Tool("Bochs has no output".to_owned()))?;
     let (sender, receiver) = channel();
     thread::spawn(move || {
         let mut buffer = [0; 4096];
@@ -107,7 +129,7 @@ pub(crate) fn run(
     let log = fs::read_to_string(folder.0.join("bochs.log")).unwrap_or_default();
     let errors = log.lines().filter(|line| line.contains(">>PANIC<<") || line.contains("FAIL"));
     let errors: Vec<_> = errors.map(str::trim).collect();
-    Err(Failure::Bochs(format!(
+    Err(Failure::Tool(format!(
         "Bochs ended without a word from the hypervisor\n{}",
         errors.join("\n")
     )))
@@ -156,18 +178,14 @@ impl Line {
     }
 }
 
-fn configuration(bundle: &Bundle, options: &Options) -> String {
+fn configuration(files: &Files, options: &Options) -> String {
     let Options { cpu_model, cpus, .. } = options;
-    let mib = bundle.host_mib;
-    let rom_address = rom::ADDRESS;
+    let mib = files.host_bytes >> 20;
     // One instruction is one tick, and the same run takes the same ticks each time.
     format!(
         "display_library: rfb, options=\"timeout=0\"\n\
          megs: {mib}\n\
          cpu: model={cpu_model}, count={cpus}, ips=50000000, reset_on_triple_fault=0\n\
-         romimage: file=reset.rom, address={rom_address:#x}\n\
-         vgaromimage: file=vga.rom\n\
-         optramimage1: file=memory.bin, address={LOAD_START:#x}\n\
          port_e9_hack: enabled=1\n\
          plugin_ctrl: iodebug=1\n\
          clock: sync=none\n\
@@ -179,32 +197,6 @@ fn configuration(bundle: &Bundle, options: &Options) -> String {
     )
 }
 
-/// Finds Bochs in the project's toolbox or on the system, or has the toolbox bring it.
-fn find() -> Result<PathBuf, Failure> {
-    let toolbox = target_folder().join("toolbox/bochs/bin/bochs");
-    if toolbox.exists() {
-        return Ok(toolbox);
-    }
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let on_path = |name: &str| {
-        std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file())
-    };
-    if let Some(bochs) = on_path("bochs-bin").or_else(|| on_path("bochs")) {
-        return Ok(bochs);
-    }
-    eprintln!("bare-metal: fetching Bochs for this project; nothing is installed");
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo)
-        .current_dir(workspace())
-        .args(["xtask", "toolbox", "bochs"])
-        .stdout(Stdio::null())
-        .status();
-    match status {
-        Ok(status) if status.success() && toolbox.exists() => Ok(toolbox),
-        _ => Err(Failure::Bochs("no Bochs: install Bochs 3.0 or newer".to_owned())),
-    }
-}
-
 /// Ctrl-C and its kin end the run, and Bochs with it.
 fn catch_signals() -> Result<Arc<AtomicUsize>, Failure> {
     let number = Arc::new(AtomicUsize::new(0));
@@ -214,7 +206,7 @@ fn catch_signals() -> Result<Arc<AtomicUsize>, Failure> {
         (signal_hook::consts::SIGTERM, 15),
     ] {
         signal_hook::flag::register_usize(signal, Arc::clone(&number), value)
-            .map_err(|error| Failure::Bochs(format!("signals can't be caught: {error}")))?;
+            .map_err(|error| Failure::Tool(format!("signals can't be caught: {error}")))?;
     }
     Ok(number)
 }
@@ -230,10 +222,10 @@ impl Drop for KilledOnDrop {
 }
 
 /// A folder for one run, gone at its end.
-struct Folder(PathBuf);
+pub(crate) struct Folder(pub(crate) PathBuf);
 
 impl Folder {
-    fn new() -> Result<Self, Failure> {
+    pub(crate) fn new() -> Result<Self, Failure> {
         let path = target_folder().join(format!("bochs-runs/{}", std::process::id()));
         match fs::create_dir_all(&path) {
             Ok(()) => Ok(Self(path)),

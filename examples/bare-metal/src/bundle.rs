@@ -35,33 +35,52 @@ pub(crate) struct Bundle {
     pub(crate) start_info: u32,
     /// Where the bytes end.
     pub(crate) load_end: u32,
-    /// The host's RAM in MiB.
-    pub(crate) host_mib: u64,
 }
 
-/// A file for the hypervisor, and the name that it knows it by.
-type File = (&'static str, Vec<u8>);
+/// What the hypervisor is started with, whoever starts it.
+#[derive(Debug)]
+pub(crate) struct Files {
+    /// The guest's files, by the names that the hypervisor knows them by.
+    pub(crate) modules: Vec<(&'static str, Vec<u8>)>,
+    /// The hypervisor's command line.
+    pub(crate) own_line: String,
+    /// The host's RAM in bytes.
+    pub(crate) host_bytes: u64,
+}
+
+impl Files {
+    /// Reads the guest's files.
+    pub(crate) fn read(options: &Options) -> Result<Self, Failure> {
+        let command_line = guest_command_line(options);
+        let modules = modules(options, &command_line)?;
+        let own_line = own_command_line(options, &command_line);
+        let files = Self { modules, own_line, host_bytes: 0 };
+        let needed = options.memory_bytes + files.page_bytes() + (256 << 20);
+        let host_bytes = options.host_memory_bytes.unwrap_or(needed).next_multiple_of(64 << 20);
+        Ok(Self { host_bytes, ..files })
+    }
+
+    /// Returns how many bytes the files take, each on pages of its own.
+    fn page_bytes(&self) -> u64 {
+        self.modules.iter().map(|(_, bytes)| (bytes.len() as u64).next_multiple_of(0x1000)).sum()
+    }
+}
 
 impl Bundle {
-    /// Reads the guest's files and places everything.
-    pub(crate) fn new(hypervisor: &[u8], options: &Options) -> Result<Self, Failure> {
-        let command_line = guest_command_line(options);
-        let files = files(options, &command_line)?;
-        let own_line = own_command_line(options, &command_line);
+    /// Places everything.
+    pub(crate) fn new(
+        hypervisor: &[u8],
+        files: &Files,
+        options: &Options,
+    ) -> Result<Self, Failure> {
         let modules: Vec<Module<'_>> = files
+            .modules
             .iter()
             .map(|(name, bytes)| Module { image: Image::new(bytes), command_line: name.as_bytes() })
             .collect();
-
-        let file_bytes: u64 =
-            files.iter().map(|(_, bytes)| (bytes.len() as u64).next_multiple_of(0x1000)).sum();
-        let load_end = u64::from(LOAD_START) + IMAGE_BYTES + SLACK_BYTES + file_bytes;
-        let host_bytes = options
-            .host_memory_bytes
-            .unwrap_or(options.memory_bytes + file_bytes + (256 << 20))
-            .next_multiple_of(64 << 20);
-        let map = MemoryMap::pc(host_bytes).map_err(|error| Failure::image(&error))?;
-        let placed = place(hypervisor, &modules, &own_line, options.cpus, &map, load_end)?;
+        let load_end = u64::from(LOAD_START) + IMAGE_BYTES + SLACK_BYTES + files.page_bytes();
+        let map = MemoryMap::pc(files.host_bytes).map_err(|error| Failure::image(&error))?;
+        let placed = place(hypervisor, &modules, &files.own_line, options.cpus, &map, load_end)?;
 
         let mut memory = Vec::new();
         for placement in &placed.placements {
@@ -77,13 +96,7 @@ impl Bundle {
         }
         let end = u64::from(LOAD_START) + memory.len() as u64;
         let load_end = u32::try_from(end).map_err(|error| Failure::image(&error))?;
-        Ok(Self {
-            memory,
-            load_end,
-            entry: placed.entry,
-            start_info: placed.start_info,
-            host_mib: host_bytes >> 20,
-        })
+        Ok(Self { memory, load_end, entry: placed.entry, start_info: placed.start_info })
     }
 }
 
@@ -140,8 +153,7 @@ fn tables(cpus: u32) -> Result<TableSet, acpi_builder::Error> {
     TableSet::builder(fadt, dsdt.build()?).table(Madt::pc(&processors).build()?).build()
 }
 
-/// The guest's files, by the names that the hypervisor knows them by.
-fn files(options: &Options, command_line: &str) -> Result<Vec<File>, Failure> {
+fn modules(options: &Options, command_line: &str) -> Result<Vec<(&'static str, Vec<u8>)>, Failure> {
     let mut files = Vec::new();
     match (&options.firmware, &options.kernel) {
         (Some(firmware), _) => {

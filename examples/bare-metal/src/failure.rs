@@ -20,9 +20,9 @@ pub(crate) enum Failure {
         /// Why.
         error: io::Error,
     },
-    /// Bochs can't be run, or ended without the hypervisor's word.
+    /// A program can't be run, or failed; Bochs fails if it ends without the hypervisor's word.
     #[error("{0}")]
-    Bochs(String),
+    Tool(String),
 }
 
 impl Failure {
@@ -32,7 +32,7 @@ impl Failure {
             Self::Usage(_) => 64,
             Self::Image(_) => 65,
             Self::File { .. } => 66,
-            Self::Bochs(_) => 69,
+            Self::Tool(_) => 69,
         }
     }
 

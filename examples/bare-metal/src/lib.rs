@@ -5,8 +5,10 @@ mod bochs;
 mod bundle;
 mod failure;
 mod image;
+mod iso;
 mod options;
 mod program;
 mod rom;
+mod tool;
 
 pub use program::main;

@@ -29,6 +29,9 @@ What it runs on:
                         what a reset by the guest does; default: reboot
   --cpu-model NAME      Bochs' model of the processor; default: tigerlake
   --cpus N              the host's processors; default: 1
+  --boot rom|grub       how the hypervisor is started: from a ROM made for it, or by GRUB from an
+                        ISO on a BIOS; default: rom
+  --iso FILE            write that ISO, for a real machine, and run nothing
   --lock-vmx-off        start as firmware leaves a processor on which VMX is switched off
   --host-memory SIZE    the host's RAM; default: what the guest needs, and 256M
 
@@ -61,6 +64,8 @@ pub(crate) struct Options {
     pub(crate) exit_on_reset: bool,
     pub(crate) cpu_model: String,
     pub(crate) cpus: u32,
+    pub(crate) boot: Start,
+    pub(crate) iso: Option<PathBuf>,
     pub(crate) lock_vmx_off: bool,
     pub(crate) host_memory_bytes: Option<u64>,
     pub(crate) console: Output,
@@ -79,6 +84,15 @@ pub(crate) enum Output {
     Null,
     /// To this file.
     File(PathBuf),
+}
+
+/// How the hypervisor is started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Start {
+    /// From a ROM made for it.
+    Rom,
+    /// By GRUB, from an ISO.
+    Grub,
 }
 
 /// What the command line comes to.
@@ -102,6 +116,8 @@ impl Default for Options {
             exit_on_reset: false,
             cpu_model: "tigerlake".to_owned(),
             cpus: 1,
+            boot: Start::Rom,
+            iso: None,
             lock_vmx_off: false,
             host_memory_bytes: None,
             console: Output::Standard,
@@ -143,11 +159,16 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Par
     if options.firmware.is_some() && (options.kernel.is_some() || options.initrd.is_some()) {
         return Err("--kernel and --initrd start a kernel directly: not with --firmware".to_owned());
     }
+    if options.lock_vmx_off && options.boot == Start::Grub {
+        return Err("--lock-vmx-off is done by the ROM: not with --boot grub".to_owned());
+    }
     Ok(Parsed::Run(Box::new(options)))
 }
 
 /// The options that have a value.
-const KNOWN: [&str; 14] = [
+const KNOWN: [&str; 16] = [
+    "boot",
+    "iso",
     "kernel",
     "initrd",
     "cmdline",
@@ -165,11 +186,12 @@ const KNOWN: [&str; 14] = [
 ];
 
 fn option(options: &mut Options, name: &str, value: OsString) -> Result<(), String> {
-    if let "kernel" | "initrd" | "firmware" = name {
+    if let "kernel" | "initrd" | "firmware" | "iso" = name {
         let file = Some(PathBuf::from(value));
         match name {
             "kernel" => options.kernel = file,
             "initrd" => options.initrd = file,
+            "iso" => options.iso = file,
             _ => options.firmware = file,
         }
         return Ok(());
@@ -178,6 +200,13 @@ fn option(options: &mut Options, name: &str, value: OsString) -> Result<(), Stri
     let wrong = |what: &str| format!("--{name} {text}: {what}");
     match name {
         "cmdline" => options.cmdline = text,
+        "boot" => {
+            options.boot = match text.as_str() {
+                "rom" => Start::Rom,
+                "grub" => Start::Grub,
+                _ => return Err(wrong("neither rom nor grub")),
+            };
+        }
         "protocol" => {
             options.protocol = match text.as_str() {
                 "auto" => None,

@@ -6,11 +6,11 @@ use std::process::ExitCode;
 
 use bare_metal_image::Channel;
 
-use crate::bochs::{self, Ended};
-use crate::bundle::Bundle;
+use crate::bochs::{self, Ended, Folder};
+use crate::bundle::Files;
 use crate::failure::Failure;
-use crate::image;
 use crate::options::{Options, Output, Parsed, parse};
+use crate::{image, iso};
 
 /// Runs the program with the arguments of the process.
 #[must_use]
@@ -36,7 +36,12 @@ fn complain(message: &str) {
 
 fn run(options: &Options) -> Result<u8, Failure> {
     let hypervisor = image::build()?;
-    let bundle = Bundle::new(&hypervisor, options)?;
+    let files = Files::read(options)?;
+    if let Some(iso) = &options.iso {
+        let scratch = Folder::new()?;
+        iso::write(&hypervisor, &files, &scratch.0, iso)?;
+        return Ok(0);
+    }
     let debugcon = match (&options.debugcon, &options.firmware) {
         (Some(debugcon), _) => debugcon,
         (None, Some(_)) => &Output::Standard,
@@ -45,7 +50,7 @@ fn run(options: &Options) -> Result<u8, Failure> {
     let mut console = open(&options.console, Box::new(io::stdout()))?;
     let mut debugcon = open(debugcon, Box::new(io::stderr()))?;
     let mut at_line_start = true;
-    let ended = bochs::run(&bundle, options, |channel, bytes| {
+    let ended = bochs::run(&hypervisor, &files, options, |channel, bytes| {
         // Whoever closed an output does not want the rest.
         let _ = match channel {
             Channel::Console => console.write_all(bytes).and_then(|()| console.flush()),

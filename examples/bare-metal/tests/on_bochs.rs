@@ -86,6 +86,14 @@ fn the_tour_runs_on_every_model_that_has_what_it_takes() {
 }
 
 #[test]
+fn grub_starts_it_on_a_bios() {
+    let cmdline = "hvkit.nonce=it's{$x}";
+    let run = run(&["--boot", "grub", "--cpus", "2", "--memory", "16M", "--cmdline", cmdline]);
+    run.ends(0, "2 processors with VMX");
+    assert!(run.stdout.lines().any(|line| line == "nonce         it's{$x}"), "{run:#?}");
+}
+
+#[test]
 fn models_that_lack_something_are_refused_in_words() {
     for (model, lack) in [
         ("corei5_lynnfield_750", "the processor can't set UNRESTRICTED_GUEST"),

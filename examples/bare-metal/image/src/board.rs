@@ -184,11 +184,10 @@ impl Board {
                 devices.end_of_interrupt(vector, self);
             }
             // There is one CPU: others get nothing.
-            Some(LocalApicEffect::Ipi(ipi)) => {
-                if ipi.is_for(&self.apic, true) {
-                    self.deliver(ipi.message);
-                }
+            Some(LocalApicEffect::Ipi(ipi)) if ipi.is_for(&self.apic, true) => {
+                self.deliver(ipi.message);
             }
+            Some(LocalApicEffect::Ipi(_)) => {}
         }
     }
 

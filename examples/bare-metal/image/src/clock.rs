@@ -45,13 +45,13 @@ impl Clock {
     /// Returns the time since the clock was made.
     pub(crate) fn now(&self) -> Nanos {
         let ticks = u128::from(rdtsc().wrapping_sub(self.start));
-        let nanos = ticks * u128::from(self.nanos_per_tick) >> 32;
+        let nanos = (ticks * u128::from(self.nanos_per_tick)) >> 32;
         Nanos::new(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
 
     /// Returns how many ticks of the TSC a time takes, at least one more than it needs.
     pub(crate) fn ticks(&self, time: Nanos) -> u64 {
-        let ticks = u128::from(time.get()) * u128::from(self.ticks_per_nano) >> 32;
+        let ticks = (u128::from(time.get()) * u128::from(self.ticks_per_nano)) >> 32;
         u64::try_from(ticks).unwrap_or(u64::MAX).saturating_add(1)
     }
 }

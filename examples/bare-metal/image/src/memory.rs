@@ -32,9 +32,10 @@ unsafe extern "C" {
 /// # Safety
 /// It is called once, before anything is allocated.
 pub(crate) unsafe fn init_heap() {
+    let memory = &raw mut HEAP_MEMORY;
     // SAFETY: the memory is this heap's alone, since the static has no other user, and by the
     // caller's promise it is handed over once.
-    unsafe { HEAP.lock().init(ptr::addr_of_mut!(HEAP_MEMORY).cast(), HEAP_BYTES) };
+    unsafe { HEAP.lock().init(memory.cast(), HEAP_BYTES) };
 }
 
 /// Memory of the host that is handed out for good.
