@@ -27,6 +27,10 @@ const LINUX_OPTIONS: &str = "console=ttyS0 panic=-1 reboot=t";
 /// `Scope (\_SB.NOPE) {}`: a scope that doesn't exist.
 const BROKEN_AML: &[u8] = b"\x10\x0b\\._SB_NOPE";
 
+/// Programs that tests find by these variables.
+const PROGRAMS: [(&str, &str); 3] =
+    [("HVKIT_IASL", "iasl"), ("HVKIT_ACPIEXEC", "acpiexec"), ("HVKIT_DMIDECODE", "dmidecode")];
+
 /// How a rig ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Verdict {
@@ -58,6 +62,9 @@ pub(crate) fn run(rig: &Rig) -> Verdict {
             Check::Cargo(arguments) => {
                 let mut cargo = process::cargo();
                 cargo.env("CARGO_TERM_COLOR", "never").env("TERM", "dumb");
+                for (name, program) in PROGRAMS {
+                    cargo.env(name, Toolbox::starter(program));
+                }
                 let status = log.run(cargo.args(*arguments), CARGO_LIMIT)?;
                 Ok(match status {
                     Some(status) if status.success() => Verdict::Passed,

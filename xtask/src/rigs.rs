@@ -1,6 +1,8 @@
 //! The rigs: every check of the project that a machine can run, as a table.
 
-use crate::tools::{BOCHS, BUSYBOX, GRUB, LINUX_BOOKWORM, LINUX_TRIXIE, QEMU, SEABIOS, Tool};
+use crate::tools::{
+    ACPICA, BOCHS, BUSYBOX, GRUB, LINUX_BOOKWORM, LINUX_TRIXIE, QEMU, SEABIOS, Tool,
+};
 
 /// A check with a name.
 #[derive(Debug)]
@@ -141,6 +143,12 @@ pub(crate) static ALL: &[Rig] = &[
         &["doc", "--workspace", "--no-deps", "--config", "build.rustdocflags=['-Dwarnings']"],
     ),
     cargo("unit", Tier::Ci, &["test", "--workspace"]),
+    Rig {
+        name: "iasl",
+        tier: Tier::Ci,
+        needs: &[Need::Tool(&ACPICA)],
+        check: Check::Cargo(&["test", "-p", "acpi-builder", "--features", "iasl-rig"]),
+    },
     cargo("unit-release", Tier::Full, &["test", "--workspace", "--release"]),
     on_kvm("kvm-tour", KVM, GUEST),
     on_kvm("kvm-seabios", KVM_SEABIOS, Boot { firmware: true, ..GUEST }),

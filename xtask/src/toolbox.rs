@@ -49,12 +49,14 @@ impl Toolbox {
 
     /// The command that starts `program`, which belongs to a tool that was asked for.
     pub(crate) fn command(&self, program: &str) -> Command {
-        let starters =
-            ALL.iter().map(|tool| self.folder.join(tool.name).join(STARTERS).join(program));
-        match starters.into_iter().find(|starter| starter.exists()) {
-            Some(starter) => process::command(starter),
-            None => process::command(program),
-        }
+        process::command(Self::starter(program))
+    }
+
+    /// What to start `program` by: its starter, if its tool is here, or its name.
+    pub(crate) fn starter(program: &str) -> PathBuf {
+        let folder = paths::target().join("toolbox");
+        let starters = ALL.iter().map(|tool| folder.join(tool.name).join(STARTERS).join(program));
+        starters.into_iter().find(|starter| starter.exists()).unwrap_or_else(|| program.into())
     }
 
     /// A file of `tool`, named as in its packages.

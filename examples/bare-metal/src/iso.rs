@@ -19,10 +19,11 @@ pub(crate) fn write(
     let root = scratch.join("iso");
     let boot = root.join("boot");
     put(&boot.join("hypervisor"), hypervisor)?;
-    let mut menu = format!(
-        "set timeout=0\nmenuentry hvkit {{\n  multiboot2 /boot/hypervisor {}\n",
-        quoted(&files.own_line)
-    );
+    // As a file: GRUB changes what it passes on as a command line.
+    put(&boot.join("options"), files.own_line.as_bytes())?;
+    let mut menu = "set timeout=0\nmenuentry hvkit {\n  multiboot2 /boot/hypervisor\n  \
+                    module2 /boot/options options\n"
+        .to_owned();
     for (name, bytes) in &files.modules {
         put(&boot.join(name), bytes)?;
         menu += &format!("  module2 /boot/{name} {name}\n");
@@ -44,26 +45,10 @@ pub(crate) fn write(
     Err(Failure::Tool(format!("grub-mkrescue failed: {}", said.trim_end())))
 }
 
-/// GRUB takes what is between single quotes as it is.
-fn quoted(line: &str) -> String {
-    let words = line.split(' ').map(|word| format!("'{}'", word.replace('\'', r"'\''")));
-    words.collect::<Vec<_>>().join(" ")
-}
-
 fn put(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     let failed = |error| Failure::File { path: path.to_owned(), error };
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).map_err(failed)?;
     }
     fs::write(path, bytes).map_err(failed)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn words_reach_the_hypervisor_as_they_are() {
-        assert_eq!(quoted("a -- $b {c} it's"), r"'a' '--' '$b' '{c}' 'it'\''s'");
-    }
 }

@@ -83,6 +83,15 @@ impl BootInfo {
         }
     }
 
+    /// Returns the hypervisor's options: the module of that name, or else the command line.
+    ///
+    /// GRUB escapes quotes in command lines, so that a file is the better place.
+    #[must_use]
+    pub fn options(&self) -> &'static str {
+        let module = self.modules.iter().find(|module| module.command_line == "options");
+        module.map_or(self.command_line, |module| text(module.bytes))
+    }
+
     const fn new() -> Self {
         Self {
             memory: MemoryMap::new(),

@@ -58,7 +58,7 @@ extern "C" fn hypervisor_main(started_by: u32, information: u32) -> ! {
     let info = BootInfo::read(loader, information.into(), &IdentityMap)
         .unwrap_or_else(|error| fail(status::USAGE, &error));
     let config: Config<'static> =
-        Config::parse(info.command_line).unwrap_or_else(|error| fail(status::USAGE, &error));
+        Config::parse(info.options()).unwrap_or_else(|error| fail(status::USAGE, &error));
 
     // 3. What can the processor do? Without VMX, or with VMX locked off, this is the end.
     // SAFETY: CPL is 0.
