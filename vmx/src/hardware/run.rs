@@ -114,6 +114,8 @@ impl CurrentVmcs<'_> {
     /// 3. CR4.OSFXSR is set.
     /// 4. What the guest does to state that is not switched, and what MSR lists load, breaks nothing
     ///    of the host.
+    /// 5. `guest.fx` is an area that FXRSTOR64 takes: one that [`FxState::new`] made or that an exit
+    ///    stored.
     ///
     /// # Source
     /// Intel SDM Vol. 3C, "VMLAUNCH/VMRESUME—Launch/Resume Virtual Machine".
@@ -142,8 +144,7 @@ impl CurrentVmcs<'_> {
         match status {
             0 => {
                 // An entry that failed while it loaded the guest leaves the VMCS as it was.
-                let reason = ExitReason(self.get(field::EXIT_REASON));
-                if !reason.is_entry_failure() {
+                if !launched && !ExitReason(self.get(field::EXIT_REASON)).is_entry_failure() {
                     self.set_launched();
                 }
                 Ok(())
