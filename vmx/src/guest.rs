@@ -243,7 +243,8 @@ fn write_cr0_fields(
     vmcs.write(field::CR0_READ_SHADOW, value)
 }
 
-/// Sets CR4 to what the guest wrote.
+/// Sets CR4 to what the guest wrote. Whether the value would fault is the caller's to find out: a bit
+/// that the processor lacks is left out.
 ///
 /// # Errors
 /// As [`VmcsAccess::write`].

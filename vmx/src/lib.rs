@@ -49,8 +49,8 @@ pub use event::{
 };
 pub use exit::{
     ApicAccess, ApicAccessKind, BasicReason, CrAccess, DrAccess, EptAccess, EptViolation, Exit,
-    ExitReason, GuestPaging, InstructionInfo, IoExit, StringIo, TaskSwitch, TaskSwitchSource,
-    instruction_length,
+    ExitReason, GuestPaging, InstructionInfo, IoExit, StringIo, TableInstruction, TaskSwitch,
+    TaskSwitchSource, instruction_length,
 };
 pub use fail::{InstructionError, VmFail};
 pub use field::FIELDS;

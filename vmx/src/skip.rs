@@ -7,13 +7,16 @@ use crate::{EntryControls, Interruptibility, PendingDebug, VmFail, field};
 
 /// `IA32_DEBUGCTL.BTF`: RFLAGS.TF traps on branches only.
 pub(crate) const DEBUGCTL_BTF: u64 = 1 << 1;
+/// What an instruction ends.
+const SHADOW: Interruptibility =
+    Interruptibility::BLOCKING_BY_STI.union(Interruptibility::BLOCKING_BY_MOV_SS);
 
 /// Returns the instruction pointer behind an instruction of `length` bytes at `rip`.
 ///
 /// Outside 64-bit mode it is 32 bits wide. `is_64bit` is asked only where that matters.
 #[inline]
-pub(crate) fn advance(rip: u64, length: u32, is_64bit: impl FnOnce() -> bool) -> u64 {
-    let next = rip.wrapping_add(length.into());
+pub(crate) fn advance(rip: u64, length: u64, is_64bit: impl FnOnce() -> bool) -> u64 {
+    let next = rip.wrapping_add(length);
     if (rip ^ next) >> 32 != 0 && !is_64bit() {
         return next & 0xFFFF_FFFF;
     }
@@ -23,9 +26,8 @@ pub(crate) fn advance(rip: u64, length: u32, is_64bit: impl FnOnce() -> bool) ->
 /// Tells whether the end of an instruction changes more than the instruction pointer.
 #[inline]
 pub(crate) fn needs_completion(blocking: u32, flags: u64) -> bool {
-    let blocked =
-        Interruptibility::BLOCKING_BY_STI.bits() | Interruptibility::BLOCKING_BY_MOV_SS.bits();
-    blocking & blocked != 0 || flags & (rflags::TF | rflags::RF) != 0
+    // One test for both: each branch counts on this path.
+    u64::from(blocking & SHADOW.bits()) | flags & (rflags::TF | rflags::RF) != 0
 }
 
 /// Does what else the end of an instruction does: blocking by STI and MOV SS ends, RF is cleared,
@@ -36,8 +38,7 @@ pub(crate) fn complete(
     blocking: u32,
     flags: u64,
 ) -> Result<(), VmFail> {
-    let blocking = Interruptibility::from_bits_retain(blocking)
-        .difference(Interruptibility::BLOCKING_BY_STI | Interruptibility::BLOCKING_BY_MOV_SS);
+    let blocking = Interruptibility::from_bits_retain(blocking).difference(SHADOW);
     vmcs.write(field::GUEST_INTERRUPTIBILITY_STATE, blocking.bits())?;
     vmcs.write(field::GUEST_RFLAGS, flags & !rflags::RF)?;
     if flags & rflags::TF != 0 && vmcs.read(field::GUEST_DEBUGCTL)? & DEBUGCTL_BTF == 0 {

@@ -5,9 +5,9 @@
 use guest_state::{Gpa, Gva, rflags};
 use vmx::{
     ApicAccess, ApicAccessKind, BasicReason, CrAccess, DrAccess, Event, EventKind, Exit,
-    ExitReason, InstructionInfo, Interruptibility, InterruptionInfo, PendingDebug, TaskSwitch,
-    TaskSwitchSource, VmcsAccess, VmcsSnapshot, VmxCaps, field, instruction_length,
-    interrupted_event, restore_nmi_blocking, skip_instruction,
+    ExitReason, InstructionInfo, Interruptibility, InterruptionInfo, PendingDebug,
+    TableInstruction, TaskSwitch, TaskSwitchSource, VmcsAccess, VmcsSnapshot, VmxCaps, field,
+    instruction_length, interrupted_event, restore_nmi_blocking, skip_instruction,
 };
 
 /// A VMCS of which only the exit information is set.
@@ -103,6 +103,13 @@ fn memory_operands_are_base_plus_scaled_index_plus_displacement() {
     // Neither base nor index, 16-bit addresses: the displacement wraps.
     let info = InstructionInfo(1 << 22 | 1 << 27);
     assert_eq!(info.effective_address(0x1_2345, registers), 0x2345);
+}
+
+#[test]
+fn descriptor_table_accesses_name_their_instruction() {
+    assert_eq!(InstructionInfo(2 << 28).gdtr_idtr_access(), TableInstruction::Lgdt);
+    assert_eq!(InstructionInfo(3 << 28 | 3 << 30).ldtr_tr_access(), TableInstruction::Ltr);
+    assert_eq!(InstructionInfo(1 << 11).operand_bits(), 32);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! section and what an entry does that breaks it. A rule is a function of a [`View`], which says
 //! what holds, what is broken and with which field, and what it would need to know.
 
+mod basic;
 mod context;
 mod execution;
 mod exit_entry;
@@ -151,7 +152,7 @@ pub(crate) use rule_table;
 
 /// The tables, in the order in which rules are listed.
 const TABLES: &[&[Rule]] = &[
-    execution::BASIC,
+    basic::BASIC,
     execution::EXECUTION,
     exit_entry::EXIT,
     exit_entry::ENTRY,

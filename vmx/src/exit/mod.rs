@@ -1,11 +1,13 @@
 //! Exits: why the guest came back, and what the VMCS says about it.
 
+mod instruction_info;
 mod qualification;
 mod reason;
 
+pub use instruction_info::{InstructionInfo, TableInstruction};
 pub use qualification::{
-    ApicAccess, ApicAccessKind, CrAccess, DrAccess, EptAccess, EptViolation, GuestPaging,
-    InstructionInfo, IoExit, StringIo, TaskSwitch, TaskSwitchSource,
+    ApicAccess, ApicAccessKind, CrAccess, DrAccess, EptAccess, EptViolation, GuestPaging, IoExit,
+    StringIo, TaskSwitch, TaskSwitchSource,
 };
 pub use reason::{BasicReason, ExitReason};
 

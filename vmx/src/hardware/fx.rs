@@ -2,7 +2,7 @@
 
 use guest_state::FpuState;
 
-use super::run::FxState;
+use super::context::FxState;
 
 /// Offsets within the area.
 ///

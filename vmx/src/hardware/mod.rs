@@ -7,6 +7,7 @@
 //! 5. [`host_state`] gives what an exit comes back to.
 //! 6. [`CurrentVmcs::run`] enters the guest.
 
+mod context;
 mod fx;
 mod host;
 mod instructions;
@@ -14,10 +15,11 @@ mod operation;
 mod registers;
 mod run;
 
+pub use context::{FxState, GuestContext, ScratchRegisters};
 pub use host::host_state;
 pub use instructions::{
     InvEpt, InvVpid, invept, invvpid, read_existing, vmclear, vmptrld, vmread, vmwrite, vmxoff,
     vmxon, write_existing,
 };
 pub use operation::{CurrentVmcs, Vmcs, VmxOperation, VmxPage, capabilities, enable};
-pub use run::{FastExit, FxState, GuestContext, OnExit, ScratchRegisters, leave_every_exit};
+pub use run::{FastExit, Handler, OnExit, leave_every_exit};

@@ -292,7 +292,8 @@ impl CurrentVmcs<'_> {
     /// Only for exits whose reason [is an instruction](crate::BasicReason::is_instruction).
     #[inline]
     pub fn skip_instruction(&mut self) {
-        let length = self.get(field::EXIT_INSTRUCTION_LENGTH);
+        // SAFETY: `self` proves root operation and a current VMCS.
+        let length = unsafe { read_existing(field::EXIT_INSTRUCTION_LENGTH.encoding()) };
         let is_64bit = |vmcs: &Self| {
             AccessRights(vmcs.get(field::GUEST_CS_ACCESS_RIGHTS)).is_64bit()
                 && vmcs.get(field::ENTRY_CONTROLS) & EntryControls::IA32E_MODE_GUEST.bits() != 0

@@ -6,52 +6,11 @@
 //! itself.
 
 use core::arch::naked_asm;
-use core::fmt;
 use core::mem::offset_of;
 
-use guest_state::{GeneralRegisters, VcpuState};
-
+use super::context::{GuestContext, ScratchRegisters};
 use super::operation::CurrentVmcs;
 use crate::{Error, ExitReason, InstructionError, VmFail, field};
-
-/// The registers that a System V function may change: what a handler on the fast path sees.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[allow(missing_docs, reason = "each field is the register of its name")]
-pub struct ScratchRegisters {
-    pub rax: u64,
-    pub rcx: u64,
-    pub rdx: u64,
-    pub rsi: u64,
-    pub rdi: u64,
-    pub r8: u64,
-    pub r9: u64,
-    pub r10: u64,
-    pub r11: u64,
-}
-
-/// The x87 and SSE state as FXSAVE64 stores it.
-#[repr(C, align(16))]
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct FxState(pub [u8; 512]);
-
-/// What the VMCS does not hold of a guest but the run stub keeps: all general-purpose registers but
-/// RSP, CR2, and the x87 and SSE state.
-#[repr(C, align(16))]
-#[derive(Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs, reason = "each field is the register of its name")]
-pub struct GuestContext {
-    pub scratch: ScratchRegisters,
-    pub rbx: u64,
-    pub rbp: u64,
-    pub r12: u64,
-    pub r13: u64,
-    pub r14: u64,
-    pub r15: u64,
-    pub cr2: u64,
-    /// The x87 and SSE state.
-    pub fx: FxState,
-}
 
 /// Whether a handler on the fast path answered an exit.
 #[repr(u32)]
@@ -72,8 +31,8 @@ pub struct FastExit<'a, 'v, C> {
     pub data: &'a mut C,
 }
 
-/// A handler on the fast path.
-type Handler<C> =
+/// A handler on the fast path, for [`CurrentVmcs::run`].
+pub type Handler<C> =
     for<'a, 'v> extern "sysv64" fn(&mut ScratchRegisters, &mut FastExit<'a, 'v, C>) -> OnExit;
 
 /// The handler that answers no exit: [`CurrentVmcs::run`] returns on each.
@@ -114,6 +73,8 @@ impl CurrentVmcs<'_> {
     /// 3. CR4.OSFXSR is set.
     /// 4. What the guest does to state that is not switched, and what MSR lists load, breaks nothing
     ///    of the host.
+    /// 5. `guest.fx` is an area that FXRSTOR64 takes: one that [`FxState::new`](super::FxState::new) made or that an exit
+    ///    stored.
     ///
     /// # Source
     /// Intel SDM Vol. 3C, "VMLAUNCH/VMRESUME—Launch/Resume Virtual Machine".
@@ -142,8 +103,7 @@ impl CurrentVmcs<'_> {
         match status {
             0 => {
                 // An entry that failed while it loaded the guest leaves the VMCS as it was.
-                let reason = ExitReason(self.get(field::EXIT_REASON));
-                if !reason.is_entry_failure() {
+                if !launched && !ExitReason(self.get(field::EXIT_REASON)).is_entry_failure() {
                     self.set_launched();
                 }
                 Ok(())
@@ -323,122 +283,3 @@ unsafe extern "sysv64" fn enter_guest(
 
 const _: () = assert!(offset_of!(GuestContext, scratch) == 0);
 const _: () = assert!(offset_of!(GuestContext, fx).is_multiple_of(16));
-
-impl GuestContext {
-    /// Takes from `state` what the VMCS does not hold.
-    #[must_use]
-    pub fn new(state: &VcpuState) -> Self {
-        let g = &state.general;
-        Self {
-            scratch: ScratchRegisters {
-                rax: g.rax,
-                rcx: g.rcx,
-                rdx: g.rdx,
-                rsi: g.rsi,
-                rdi: g.rdi,
-                r8: g.r8,
-                r9: g.r9,
-                r10: g.r10,
-                r11: g.r11,
-            },
-            rbx: g.rbx,
-            rbp: g.rbp,
-            r12: g.r12,
-            r13: g.r13,
-            r14: g.r14,
-            r15: g.r15,
-            cr2: state.cr2,
-            fx: FxState::new(&state.fpu),
-        }
-    }
-
-    /// Writes to `state` what the VMCS does not hold; RSP is left as it is.
-    pub fn save(&self, state: &mut VcpuState) {
-        let s = &self.scratch;
-        state.general = GeneralRegisters {
-            rax: s.rax,
-            rbx: self.rbx,
-            rcx: s.rcx,
-            rdx: s.rdx,
-            rsi: s.rsi,
-            rdi: s.rdi,
-            rbp: self.rbp,
-            rsp: state.general.rsp,
-            r8: s.r8,
-            r9: s.r9,
-            r10: s.r10,
-            r11: s.r11,
-            r12: self.r12,
-            r13: self.r13,
-            r14: self.r14,
-            r15: self.r15,
-        };
-        state.cr2 = self.cr2;
-        state.fpu = self.fx.fpu();
-    }
-
-    /// Returns the register of this number, as ModRM and exit qualifications count them; `None` for
-    /// 4, RSP, which is in the VMCS, and for numbers that are none.
-    #[must_use]
-    pub fn register(&self, number: u8) -> Option<u64> {
-        let s = &self.scratch;
-        Some(match number {
-            0 => s.rax,
-            1 => s.rcx,
-            2 => s.rdx,
-            3 => self.rbx,
-            5 => self.rbp,
-            6 => s.rsi,
-            7 => s.rdi,
-            8 => s.r8,
-            9 => s.r9,
-            10 => s.r10,
-            11 => s.r11,
-            12 => self.r12,
-            13 => self.r13,
-            14 => self.r14,
-            15 => self.r15,
-            _ => return None,
-        })
-    }
-
-    /// Gives access to the register of this number, as [`register`](Self::register) counts.
-    pub fn register_mut(&mut self, number: u8) -> Option<&mut u64> {
-        let s = &mut self.scratch;
-        Some(match number {
-            0 => &mut s.rax,
-            1 => &mut s.rcx,
-            2 => &mut s.rdx,
-            3 => &mut self.rbx,
-            5 => &mut self.rbp,
-            6 => &mut s.rsi,
-            7 => &mut s.rdi,
-            8 => &mut s.r8,
-            9 => &mut s.r9,
-            10 => &mut s.r10,
-            11 => &mut s.r11,
-            12 => &mut self.r12,
-            13 => &mut self.r13,
-            14 => &mut self.r14,
-            15 => &mut self.r15,
-            _ => return None,
-        })
-    }
-}
-
-impl fmt::Debug for FxState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "FxState({:x?})", self.fpu())
-    }
-}
-
-impl fmt::Debug for GuestContext {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { scratch, rbx, rbp, r12, r13, r14, r15, cr2, fx: _ } = self;
-        write!(
-            f,
-            "GuestContext {{ {scratch:x?}, rbx: {rbx:#x}, rbp: {rbp:#x}, r12: {r12:#x}, \
-             r13: {r13:#x}, r14: {r14:#x}, r15: {r15:#x}, cr2: {cr2:#x}, .. }}"
-        )
-    }
-}
