@@ -189,7 +189,7 @@ impl<M: TableMemory> Ept<M> {
     }
 
     /// Retires a table of `level` that is no longer linked, with all tables below it.
-    fn retire_tree(&mut self, frame: Hpa, level: Level) {
+    pub(crate) fn retire_tree(&mut self, frame: Hpa, level: Level) {
         if let Some(below) = level.below() {
             let mut index = 0;
             while let Some((next, child)) = self.next_child(frame, level, index) {

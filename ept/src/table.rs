@@ -236,6 +236,24 @@ impl<M: TableMemory> Ept<M> {
         Ok(())
     }
 
+    /// Takes the tables apart, when no CPU will enter the guest again: gives back all frames, the
+    /// root among them, and returns the memory.
+    ///
+    /// # Errors
+    /// What `invalidate`, as in [`settle`](Self::settle), returns; the frames are not given back
+    /// then.
+    pub fn dismantle<E>(
+        mut self,
+        invalidate: impl FnOnce(Invept) -> Result<(), E>,
+    ) -> Result<M, E> {
+        self.retire_tree(self.root, self.rules.options().top_level());
+        invalidate(self.invept())?;
+        while let Some(frame) = self.retired.pop(&self.memory) {
+            self.memory.free(frame);
+        }
+        Ok(self.memory)
+    }
+
     /// Returns the narrowest INVEPT that the CPU has for these tables.
     pub(crate) const fn invept(&self) -> Invept {
         if self.rules.caps().invept_single_context() {

@@ -314,3 +314,23 @@ fn five_levels_reach_beyond_48_bits() {
     pay(&mut ept, debt);
     assert_eq!(ept.memory().in_use(), 1);
 }
+
+#[test]
+fn taken_apart_tables_give_every_frame_back() {
+    let mut books = Books::new(64);
+    let mut ept = Ept::new(&mut books, caps()).unwrap();
+    assert!(ept.map(range(GIB - KIB4, GIB), Hpa::new(GIB - KIB4), EptAttributes::RAM).is_ok());
+    drop(ept.unmap(range(GIB, MIB2)).unwrap());
+    let mut asked = None;
+    let pointer = ept.pointer();
+    let memory = ept.dismantle(|invept| {
+        asked = Some(invept);
+        Ok::<(), ()>(())
+    });
+    assert_eq!(memory.unwrap().in_use(), 0);
+    assert_eq!(asked, Some(Invept::SingleContext(pointer)));
+    let mut books = Books::new(1);
+    let ept = Ept::new(&mut books, caps()).unwrap();
+    assert_eq!(ept.dismantle(|_| Err("no")).err(), Some("no"));
+    assert_eq!(books.in_use(), 1);
+}
