@@ -33,11 +33,10 @@ pub(crate) fn needs_completion(blocking: u32, flags: u64) -> bool {
 /// Does what else the end of an instruction does: blocking by STI and MOV SS ends, RF is cleared,
 /// and with TF a single-step trap is pending.
 #[cold]
-pub(crate) fn complete(
-    vmcs: &mut impl VmcsAccess,
-    blocking: u32,
-    flags: u64,
-) -> Result<(), VmFail> {
+pub(crate) fn complete(vmcs: &mut impl VmcsAccess) -> Result<(), VmFail> {
+    // Read anew, so that the path on which there is nothing to do need not keep them.
+    let blocking = vmcs.read(field::GUEST_INTERRUPTIBILITY_STATE)?;
+    let flags = vmcs.read(field::GUEST_RFLAGS)?;
     let blocking = Interruptibility::from_bits_retain(blocking).difference(SHADOW);
     vmcs.write(field::GUEST_INTERRUPTIBILITY_STATE, blocking.bits())?;
     vmcs.write(field::GUEST_RFLAGS, flags & !rflags::RF)?;
@@ -68,7 +67,7 @@ pub fn skip_instruction(vmcs: &mut impl VmcsAccess, length: u8) -> Result<(), Vm
     let blocking = vmcs.read(field::GUEST_INTERRUPTIBILITY_STATE)?;
     let flags = vmcs.read(field::GUEST_RFLAGS)?;
     match needs_completion(blocking, flags) {
-        true => complete(vmcs, blocking, flags),
+        true => complete(vmcs),
         false => Ok(()),
     }
 }

@@ -63,7 +63,7 @@ pub(crate) fn startup() -> Result<()> {
     let folder = paths::target().join("bench");
     fs::create_dir_all(&folder)?;
     let guest = folder.join("guest.elf");
-    fs::write(&guest, guest_file())?;
+    fs::write(&guest, guest_file(&GUEST))?;
     let mut programs = [
         Program::new("peer in C", compile_peer(&folder)?, &[]),
         Program::new("kvm-vmm", build_vmm()?, OPTIONS),
@@ -139,12 +139,12 @@ fn build_vmm() -> Result<PathBuf> {
     Ok(paths::target().join("release/examples/kvm-vmm"))
 }
 
-/// The guest as an ELF64 with one segment and a PVH note.
-fn guest_file() -> Vec<u8> {
+/// A guest of 32-bit code as an ELF64 with one segment and a PVH note.
+pub(crate) fn guest_file(code: &[u8]) -> Vec<u8> {
     const NOTE_OFFSET: u64 = 0x800;
     let mut file = vec![0; CODE_OFFSET];
     let mut put = |at: usize, bytes: &[u8]| file[at..at + bytes.len()].copy_from_slice(bytes);
-    let size = GUEST.len() as u64;
+    let size = code.len() as u64;
     // Class, byte order, version; executable for x86-64; headers of 64 and 56 bytes.
     put(0, b"\x7FELF\x02\x01\x01");
     put(16, &[2, 0, 62, 0, 1]);
@@ -164,7 +164,7 @@ fn guest_file() -> Vec<u8> {
     for (at, word) in (0x800..).step_by(4).zip(note) {
         put(at, &word.to_le_bytes());
     }
-    file.extend_from_slice(&GUEST);
+    file.extend_from_slice(code);
     file
 }
 

@@ -13,7 +13,7 @@ use crate::judge::{Fault, NONCE_OPTION, judge, new_nonce};
 use crate::rigs::{Boot, Check, Host, Need, Rig};
 use crate::toolbox::Toolbox;
 use crate::tools::{BUSYBOX, QEMU, SEABIOS};
-use crate::{initrd, nested, paths, process, repository};
+use crate::{initrd, nested, paths, process, repository, ticks};
 
 /// How long cargo may build and test.
 const CARGO_LIMIT: Duration = Duration::from_secs(30 * 60);
@@ -84,6 +84,16 @@ pub(crate) fn run(rig: &Rig) -> Verdict {
             }
             Check::Boot(boot) => boot_guest(boot, &mut log),
             Check::Agree(known) => agree(known, &mut log),
+            Check::Ticks => {
+                let costs = ticks::measure()?;
+                writeln!(log.file, "{costs:#?}")?;
+                let most = costs.first().map_or(u64::MAX, |cost| cost.ticks);
+                Ok(if most <= ticks::MOST_TICKS {
+                    Verdict::Passed
+                } else {
+                    Verdict::Failed(format!("{most} ticks, over {}", ticks::MOST_TICKS))
+                })
+            }
         }
     };
     run().unwrap_or_else(|error: anyhow::Error| Verdict::Failed(format!("{error:#}")))

@@ -15,6 +15,7 @@ mod process;
 mod report;
 mod repository;
 mod rigs;
+mod ticks;
 mod toolbox;
 mod tools;
 
@@ -37,6 +38,7 @@ Checks and rigs of the project: cargo xtask COMMAND
       --program FILE              run this static program instead of kvm-vmm
   initrd --out FILE               write the initrd of a Linux guest that says it is there
   bench startup                   time kvm-vmm's start beside a minimal C program's
+  ticks                           count what a CPUID exit costs on bare metal, in Bochs
   toolbox [--print] [TOOL...]     bring the tools that rigs need, or list those that are there
 
 What they make and fetch is under target/. Nothing is installed.
@@ -64,6 +66,7 @@ fn command() -> Result<ExitCode> {
         Some(Value(name)) if name == "nested" => nested(parser),
         Some(Value(name)) if name == "initrd" => initrd(parser),
         Some(Value(name)) if name == "bench" => bench(parser),
+        Some(Value(name)) if name == "ticks" => ticks(),
         Some(Value(name)) if name == "toolbox" => toolbox(parser),
         None | Some(Long("help") | Short('h')) => help(),
         Some(Value(name)) if name == "help" => help(),
@@ -149,6 +152,12 @@ fn bench(mut parser: lexopt::Parser) -> Result<ExitCode> {
         Some(Value(name)) if name == "startup" => bench::startup()?,
         _ => bail!("bench: say which; there is startup"),
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn ticks() -> Result<ExitCode> {
+    toolbox::Toolbox::ensure(&[&tools::BOCHS])?;
+    ticks::report(&ticks::measure()?);
     Ok(ExitCode::SUCCESS)
 }
 

@@ -31,8 +31,6 @@ pub(crate) enum Ended {
     Signal(u8),
 }
 
-/// More ticks than any run takes that is not stuck.
-const MOST_TICKS: u64 = 1 << 50;
 const CAUGHT: &[u8] = b"Caught time breakpoint";
 const POLL: Duration = Duration::from_millis(50);
 
@@ -76,13 +74,22 @@ pub(crate) fn run(
     };
     let configuration = configuration(files, options) + &machine;
     folder.write("bochsrc", configuration.as_bytes())?;
-    let ticks = options.max_ticks.unwrap_or(MOST_TICKS);
-    folder.write("commands", format!("sb {ticks}\nc\nq\n").as_bytes())?;
+    // The debugger's commands; without any it stays out.
+    let commands = match (options.trace, options.max_ticks) {
+        (Some((from, count)), _) => Some(format!("sb {from}\nc\ntrace on\ns {count}\nq\n")),
+        (None, Some(ticks)) => Some(format!("sb {ticks}\nc\nq\n")),
+        (None, None) => None,
+    };
+    let mut arguments = vec!["-q", "-f", "bochsrc", "-unlock"];
+    if let Some(commands) = commands {
+        folder.write("commands", commands.as_bytes())?;
+        arguments.extend(["-debugger", "-rc", "commands"]);
+    }
 
     let signal = catch_signals()?;
     let mut child = KilledOnDrop(
         Command::new(&bochs)
-            .args(["-q", "-f", "bochsrc", "-unlock", "-rc", "commands"])
+            .args(arguments)
             .current_dir(&folder.0)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -114,6 +121,8 @@ pub(crate) fn run(
             return Ok(Ended::Timeout);
         }
         match receiver.recv_timeout(POLL) {
+            // What Bochs prints of its own is what was asked for.
+            Ok(bytes) if options.trace.is_some() => hear(Channel::Console, &bytes),
             Ok(bytes) => {
                 if let Some(status) = line.take(&bytes, &mut hear) {
                     return Ok(Ended::Status(status));
@@ -122,6 +131,9 @@ pub(crate) fn run(
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
         }
+    }
+    if options.trace.is_some() {
+        return Ok(Ended::Status(0));
     }
     if line.noise.windows(CAUGHT.len()).any(|window| window == CAUGHT) {
         return Ok(Ended::Timeout);

@@ -44,6 +44,8 @@ What is seen:
   --stats               at the end, print what the run took to stderr
   --timeout SECONDS     end everything after this time
   --max-ticks N         end everything after so many ticks of Bochs, which are instructions
+  --trace FROM,COUNT    print COUNT instructions that the processor executes from tick FROM on, the
+                        hypervisor's and the guest's, and end
   -h, --help            print this
   -V, --version         print the version
 
@@ -73,6 +75,8 @@ pub(crate) struct Options {
     pub(crate) stats: bool,
     pub(crate) timeout: Option<Duration>,
     pub(crate) max_ticks: Option<u64>,
+    /// First tick and number of instructions.
+    pub(crate) trace: Option<(u64, u64)>,
 }
 
 /// Where something is printed.
@@ -125,6 +129,7 @@ impl Default for Options {
             stats: false,
             timeout: None,
             max_ticks: None,
+            trace: None,
         }
     }
 }
@@ -166,7 +171,8 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Par
 }
 
 /// The options that have a value.
-const KNOWN: [&str; 16] = [
+const KNOWN: [&str; 17] = [
+    "trace",
     "boot",
     "iso",
     "kernel",
@@ -200,6 +206,12 @@ fn option(options: &mut Options, name: &str, value: OsString) -> Result<(), Stri
     let wrong = |what: &str| format!("--{name} {text}: {what}");
     match name {
         "cmdline" => options.cmdline = text,
+        "trace" => {
+            let parts = text.split_once(',');
+            let parts =
+                parts.and_then(|(from, count)| Some((from.parse().ok()?, count.parse().ok()?)));
+            options.trace = Some(parts.ok_or_else(|| wrong("not two numbers with a comma"))?);
+        }
         "boot" => {
             options.boot = match text.as_str() {
                 "rom" => Start::Rom,

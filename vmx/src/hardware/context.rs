@@ -4,12 +4,14 @@ use core::fmt;
 
 use guest_state::{GeneralRegisters, VcpuState};
 
-/// The registers that a System V function may change: what a handler on the fast path sees.
+/// The registers that a System V function may change, and RBX: what a handler on the fast path sees.
+/// Those in which CPUID answers stand side by side.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[allow(missing_docs, reason = "each field is the register of its name")]
 pub struct ScratchRegisters {
     pub rax: u64,
+    pub rbx: u64,
     pub rcx: u64,
     pub rdx: u64,
     pub rsi: u64,
@@ -32,7 +34,6 @@ pub struct FxState(pub [u8; 512]);
 #[allow(missing_docs, reason = "each field is the register of its name")]
 pub struct GuestContext {
     pub scratch: ScratchRegisters,
-    pub rbx: u64,
     pub rbp: u64,
     pub r12: u64,
     pub r13: u64,
@@ -51,6 +52,7 @@ impl GuestContext {
         Self {
             scratch: ScratchRegisters {
                 rax: g.rax,
+                rbx: g.rbx,
                 rcx: g.rcx,
                 rdx: g.rdx,
                 rsi: g.rsi,
@@ -60,7 +62,6 @@ impl GuestContext {
                 r10: g.r10,
                 r11: g.r11,
             },
-            rbx: g.rbx,
             rbp: g.rbp,
             r12: g.r12,
             r13: g.r13,
@@ -76,7 +77,7 @@ impl GuestContext {
         let s = &self.scratch;
         state.general = GeneralRegisters {
             rax: s.rax,
-            rbx: self.rbx,
+            rbx: s.rbx,
             rcx: s.rcx,
             rdx: s.rdx,
             rsi: s.rsi,
@@ -105,7 +106,7 @@ impl GuestContext {
             0 => s.rax,
             1 => s.rcx,
             2 => s.rdx,
-            3 => self.rbx,
+            3 => s.rbx,
             5 => self.rbp,
             6 => s.rsi,
             7 => s.rdi,
@@ -128,7 +129,7 @@ impl GuestContext {
             0 => &mut s.rax,
             1 => &mut s.rcx,
             2 => &mut s.rdx,
-            3 => &mut self.rbx,
+            3 => &mut s.rbx,
             5 => &mut self.rbp,
             6 => &mut s.rsi,
             7 => &mut s.rdi,
@@ -153,10 +154,10 @@ impl fmt::Debug for FxState {
 
 impl fmt::Debug for GuestContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { scratch, rbx, rbp, r12, r13, r14, r15, cr2, fx: _ } = self;
+        let Self { scratch, rbp, r12, r13, r14, r15, cr2, fx: _ } = self;
         write!(
             f,
-            "GuestContext {{ {scratch:x?}, rbx: {rbx:#x}, rbp: {rbp:#x}, r12: {r12:#x}, \
+            "GuestContext {{ {scratch:x?}, rbp: {rbp:#x}, r12: {r12:#x}, \
              r13: {r13:#x}, r14: {r14:#x}, r15: {r15:#x}, cr2: {cr2:#x}, .. }}"
         )
     }

@@ -304,7 +304,7 @@ impl CurrentVmcs<'_> {
         let flags = self.get(field::GUEST_RFLAGS);
         if needs_completion(blocking, flags) {
             // Fields that always exist can't fail.
-            let _ = complete(self, blocking, flags);
+            let _ = complete(self);
         }
     }
 }

@@ -1,9 +1,9 @@
 //! The way into the guest and out of it.
 //!
 //! What a round trip costs is counted in instructions. From the exit to the entry that answers it
-//! the stub executes 31 besides the handler's own: only the nine registers that a function may
-//! change are saved and loaded, the other six stay where they are and every function keeps them by
-//! itself.
+//! the stub executes 33 besides the handler's own: only the nine registers that a function may
+//! change are saved and loaded, and RBX, which CPUID answers in; the other five stay where they are
+//! and every function keeps them by itself.
 
 use core::arch::naked_asm;
 use core::mem::offset_of;
@@ -47,7 +47,7 @@ pub extern "sysv64" fn leave_every_exit<C>(
 impl CurrentVmcs<'_> {
     /// Enters the guest, and returns at the first exit that `handler` does not answer.
     ///
-    /// Each exit calls `handler` first, with the nine scratch registers and `data`; as long as it
+    /// Each exit calls `handler` first, with ten registers and `data`; as long as it
     /// says [`OnExit::Resume`], the guest goes on at once. On return `guest` holds all registers.
     /// [`leave_every_exit`] makes it return at each exit.
     ///
@@ -191,6 +191,7 @@ unsafe extern "sysv64" fn enter_guest(
         "4:",
         "push rax",
         "mov rax, [rsp + 8]",
+        "mov [rax + {rbx}], rbx",
         "mov [rax + {rcx}], rcx",
         "mov [rax + {rdx}], rdx",
         "mov [rax + {rsi}], rsi",
@@ -210,6 +211,7 @@ unsafe extern "sysv64" fn enter_guest(
         "jnz 7f",
         "fxrstor64 [rdi + {fx}]",
         "mov rax, [rdi + {rax}]",
+        "mov rbx, [rdi + {rbx}]",
         "mov rcx, [rdi + {rcx}]",
         "mov rdx, [rdi + {rdx}]",
         "mov rsi, [rdi + {rsi}]",
@@ -236,7 +238,6 @@ unsafe extern "sysv64" fn enter_guest(
         "xor eax, eax",
         "xor ecx, ecx",
         "8:",
-        "mov [rdi + {rbx}], rbx",
         "mov [rdi + {rbp}], rbp",
         "mov [rdi + {r12}], r12",
         "mov [rdi + {r13}], r13",
@@ -270,7 +271,7 @@ unsafe extern "sysv64" fn enter_guest(
         r9 = const offset_of!(GuestContext, scratch.r9),
         r10 = const offset_of!(GuestContext, scratch.r10),
         r11 = const offset_of!(GuestContext, scratch.r11),
-        rbx = const offset_of!(GuestContext, rbx),
+        rbx = const offset_of!(GuestContext, scratch.rbx),
         rbp = const offset_of!(GuestContext, rbp),
         r12 = const offset_of!(GuestContext, r12),
         r13 = const offset_of!(GuestContext, r13),

@@ -67,7 +67,7 @@ impl Vcpu<'_> {
         self.cpu.osxsave = self.vmcs.get(field::GUEST_CR4) & cr4::OSXSAVE != 0;
         let found = guest_cpuid(leaf, subleaf, cpuid(leaf, subleaf), &self.cpu);
         self.context.scratch.rax = found.eax.into();
-        self.context.rbx = found.ebx.into();
+        self.context.scratch.rbx = found.ebx.into();
         self.context.scratch.rcx = found.ecx.into();
         self.context.scratch.rdx = found.edx.into();
         self.vmcs.skip_instruction();

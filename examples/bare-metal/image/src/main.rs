@@ -8,6 +8,7 @@ mod board;
 mod clock;
 mod crash;
 mod exits;
+mod fast;
 mod guest;
 mod hardware;
 mod host;

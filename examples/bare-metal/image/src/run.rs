@@ -5,14 +5,15 @@ use core::hint::spin_loop;
 use bare_metal_image::Config;
 use guest_state::rflags;
 use machine::{Lint, Nanos, Request, Reset};
-use vmx::hardware::{CurrentVmcs, leave_every_exit};
+use vmx::hardware::CurrentVmcs;
 use vmx::{
-    Controls, Event, Exit, ExitReason, HostState, Interruptibility, field, interrupted_event,
-    restore_nmi_blocking,
+    Controls, EntryContext, Event, Exit, ExitReason, HostState, Interruptibility, check_live,
+    field, interrupted_event, restore_nmi_blocking,
 };
 
 use crate::clock::Clock;
 use crate::crash::{Crash, report};
+use crate::fast::answer;
 use crate::guest::Guest;
 use crate::hardware::rdtsc;
 use crate::say;
@@ -28,6 +29,8 @@ struct Stats {
     start: u64,
     exits: [u64; REASONS],
     resets: u64,
+    /// Exits that were answered without leaving the run stub.
+    answered: u64,
 }
 
 /// Runs a guest to its end; returns the exit status.
@@ -39,13 +42,19 @@ pub(crate) fn run(
     clock: &Clock,
     config: &Config<'_>,
 ) -> u8 {
-    let mut stats = Stats { start: rdtsc(), exits: [0; REASONS], resets: 0 };
+    let mut stats = Stats { start: rdtsc(), exits: [0; REASONS], resets: 0, answered: 0 };
     let made = Vcpu::new(vmcs, controls, host, &guest.board, clock.hertz());
     let status = match made {
         Ok(mut vcpu) => match run_to_end(&mut vcpu, guest, clock, config, &mut stats) {
-            Ok(status) => status,
+            Ok(status) => {
+                stats.answered = vcpu.fast.answered;
+                status
+            }
             Err(crash) => {
                 report(&crash, vcpu.state().ok().as_ref(), &guest.board);
+                if let Crash::EntryFailure(_) | Crash::Vmx(_) = crash {
+                    tell_broken_rules(&vcpu);
+                }
                 say!("the guest crashed (VMCS at {})", vcpu.region());
                 STATUS_CRASHED
             }
@@ -61,14 +70,24 @@ pub(crate) fn run(
     status
 }
 
+/// Says which rules of a VM entry the VMCS breaks.
+fn tell_broken_rules(vcpu: &Vcpu<'_>) {
+    let outcomes = check_live(&vcpu.vmcs, &vcpu.caps, EntryContext::OUTSIDE_SMM, |rule, fault| {
+        say!("  rule {}: {fault}; wanted: {}", rule.id, rule.wanted);
+        say!("    {}", rule.title);
+    });
+    say!("  by the rules that can be checked an entry gives {outcomes:?}");
+}
+
 fn tell(stats: &Stats, guest: &Guest) {
     let ticks = rdtsc() - stats.start;
     let exits: u64 = stats.exits.iter().sum();
     say!("statistics");
-    say!("  TSC ticks              {ticks}");
+    say!("  TSC ticks              {ticks}, up to {}", rdtsc());
     say!("  console bytes          {}", guest.board.console_bytes);
     say!("  resets                 {}", stats.resets);
-    say!("  exits                  {exits}");
+    say!("  exits answered at once {}", stats.answered);
+    say!("  other exits            {exits}");
     for (reason, count) in stats.exits.iter().enumerate().filter(|(_, count)| **count != 0) {
         let reason = vmx::BasicReason(u16::try_from(reason).unwrap_or(u16::MAX));
         say!("    {reason}: {count}");
@@ -94,7 +113,7 @@ fn run_to_end(
         arm_timer(vcpu, guest, clock);
 
         // 2. Into the guest, and out again.
-        let Vcpu { vmcs, context, .. } = &mut *vcpu;
+        let Vcpu { vmcs, context, fast, .. } = &mut *vcpu;
         // SAFETY:
         // 1. The VMCS points to pages of this guest alone: its RAM, ROM and tables by EPT, its MSR
         //    bitmap; no lists are used.
@@ -102,7 +121,7 @@ fn run_to_end(
         // 3. `boot.s` set CR4.OSFXSR.
         // 4. What is not switched (CR2 and XMM are; MSRs of system calls, debug registers, XCR0)
         //    nothing of the host uses.
-        unsafe { vmcs.run(context, leave_every_exit, &mut ()) }?;
+        unsafe { vmcs.run(context, answer, fast) }?;
         restore_nmi_blocking(&mut vcpu.vmcs)?;
         vcpu.pending.next = interrupted_event(&vcpu.vmcs)?;
 

@@ -14,6 +14,7 @@ use vmx::{
 
 use crate::board::Board;
 use crate::crash::Crash;
+use crate::fast::FastPath;
 
 /// MSRs that the guest has for itself: no exit, and nothing of the host uses them.
 ///
@@ -89,6 +90,7 @@ pub(crate) struct Vcpu<'v> {
     pub(crate) is_halted: bool,
     /// What the guest's CPUID is made from.
     pub(crate) cpu: GuestCpu,
+    pub(crate) fast: FastPath,
 }
 
 impl<'v> Vcpu<'v> {
@@ -138,6 +140,7 @@ impl<'v> Vcpu<'v> {
             pending: PendingEvents::default(),
             is_halted: false,
             cpu,
+            fast: FastPath::new(&cpu),
         })
     }
 

@@ -1,0 +1,129 @@
+//! `cargo xtask ticks`: what a CPUID exit costs on bare metal, in Bochs, where each instruction is a
+//! tick and every run takes the same ticks.
+
+use std::fs;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::bench::guest_file;
+use crate::process;
+
+/// How often the guest executes the instruction.
+const ROUNDS: u32 = 10_000;
+/// The most that an exit answered at once may cost.
+pub(crate) const MOST_TICKS: u64 = 70;
+/// `nop` and `cpuid`, two bytes each.
+const NOP: [u8; 2] = [0x66, 0x90];
+const CPUID: [u8; 2] = [0x0F, 0xA2];
+/// The status with which the guest ends.
+const STATUS: i32 = 3;
+
+/// What a round trip costs.
+#[derive(Debug)]
+pub(crate) struct Cost {
+    /// The leaf.
+    pub(crate) leaf: u32,
+    /// Instructions, the guest's CPUID included.
+    pub(crate) ticks: u64,
+    /// Those of them that Bochs prices too low: VMREAD, VMWRITE, FXSAVE and FXRSTOR.
+    pub(crate) vmreads: usize,
+    pub(crate) vmwrites: usize,
+    pub(crate) fp_saves: usize,
+}
+
+/// Measures leaves that are answered in the run stub, and one that leaves it.
+pub(crate) fn measure() -> Result<Vec<Cost>> {
+    let (nop, _) = run(NOP, 0)?;
+    [0, 0x15, 1]
+        .into_iter()
+        .map(|leaf| {
+            let (ticks, end) = run(CPUID, leaf)?;
+            let rounds = u64::from(ROUNDS);
+            let difference = ticks.checked_sub(nop).context("CPUID is faster than NOP")?;
+            ensure!(difference % rounds == 0, "{difference} ticks are no multiple of {rounds}");
+            let ticks = difference / rounds + 1;
+            let trace = trace(leaf, end - difference / 2, 4 * ticks)?;
+            let count =
+                |names: &[&str]| trace.iter().filter(|name| names.contains(&name.as_str())).count();
+            Ok(Cost {
+                leaf,
+                ticks,
+                vmreads: count(&["vmread"]),
+                vmwrites: count(&["vmwrite"]),
+                fp_saves: count(&["fxsave", "fxsave64", "fxrstor", "fxrstor64"]),
+            })
+        })
+        .collect()
+}
+
+/// Prints the costs.
+pub(crate) fn report(costs: &[Cost]) {
+    println!(
+        "ticks of a CPUID round trip in Bochs, the guest's instruction included, its loop not"
+    );
+    println!("  leaf    ticks  VMREAD  VMWRITE  FXSAVE and FXRSTOR");
+    for Cost { leaf, ticks, vmreads, vmwrites, fp_saves } in costs {
+        println!("  {leaf:<#6x}  {ticks:>5}  {vmreads:>6}  {vmwrites:>7}  {fp_saves:>6}");
+    }
+    let holds = costs.first().is_some_and(|cost| cost.ticks <= MOST_TICKS);
+    println!("bar {MOST_TICKS}: {}", if holds { "holds" } else { "DOES NOT HOLD" });
+}
+
+/// `mov esi, ROUNDS; again: mov eax, LEAF; INSTRUCTION; dec esi; jnz again; mov al, 1; out 0xF4, al`.
+fn code(instruction: [u8; 2], leaf: u32) -> Vec<u8> {
+    let [a, b] = instruction;
+    [
+        &[0xBE][..],
+        &ROUNDS.to_le_bytes(),
+        &[0xB8],
+        &leaf.to_le_bytes(),
+        &[a, b, 0x4E, 0x75, 0xF6, 0xB0, 1, 0xE6, 0xF4],
+    ]
+    .concat()
+}
+
+/// Runs the loop; returns how many ticks the guest took, and at which it ended.
+fn run(instruction: [u8; 2], leaf: u32) -> Result<(u64, u64)> {
+    let (status, _, said) = hypervisor(instruction, leaf, &["--stats"])?;
+    ensure!(status == Some(STATUS), "the guest ended with {status:?}: {said}");
+    let line = said.lines().find(|line| line.contains("TSC ticks")).context("no ticks")?;
+    let mut numbers = line.split(|letter: char| !letter.is_ascii_digit()).filter(|w| !w.is_empty());
+    let mut number = || numbers.next().and_then(|word| word.parse().ok()).context("no ticks");
+    Ok((number()?, number()?))
+}
+
+/// Returns the mnemonics of one round: from one CPUID of the guest to the next.
+fn trace(leaf: u32, from: u64, count: u64) -> Result<Vec<String>> {
+    let (_, trace, _) = hypervisor(CPUID, leaf, &["--trace", &format!("{from},{count}")])?;
+    // (0).[1234] [0x000000100005] 0010:0000000000100005 (unk. ctxt): cpuid    ; 0fa2
+    let instruction = |line: &str| {
+        let (place, instruction) = line.split_once("ctxt): ")?;
+        let name = instruction.split_whitespace().next()?.to_owned();
+        // The guest's code segment; the hypervisor has another, and executes CPUID too.
+        Some((place.contains(" 0010:"), name))
+    };
+    let starts_round = |(is_guest, name): &(bool, String)| *is_guest && name == "cpuid";
+    let executed: Vec<_> = trace.lines().filter_map(instruction).collect();
+    let mut starts = (0..executed.len()).filter(|index| starts_round(&executed[*index]));
+    let (Some(first), Some(second)) = (starts.next(), starts.next()) else {
+        bail!("the trace has no whole round");
+    };
+    Ok(executed[first..second].iter().map(|(_, name)| name.clone()).collect())
+}
+
+fn hypervisor(
+    instruction: [u8; 2],
+    leaf: u32,
+    options: &[&str],
+) -> Result<(Option<i32>, String, String)> {
+    let folder = crate::paths::target().join("ticks");
+    fs::create_dir_all(&folder)?;
+    let guest = folder.join("guest.elf");
+    fs::write(&guest, guest_file(&code(instruction, leaf)))?;
+    let mut cargo = process::cargo();
+    cargo.args(["run", "--quiet", "--release", "--example", "bare-metal", "--"]);
+    cargo.args(["--memory", "8M", "--timeout", "120", "--kernel"]).arg(&guest).args(options);
+    let output = cargo.output()?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Ok((output.status.code(), text(&output.stdout), text(&output.stderr)))
+}
