@@ -192,7 +192,7 @@ impl<M: TableMemory> Ept<M> {
     pub(crate) fn retire_tree(&mut self, frame: Hpa, level: Level) {
         if let Some(below) = level.below() {
             let mut index = 0;
-            while let Some((next, child)) = self.next_child(frame, level, index) {
+            while let Some((next, child)) = self.next_child(frame, index) {
                 self.retire_tree(child, below);
                 index = next + 1;
             }
@@ -201,9 +201,9 @@ impl<M: TableMemory> Ept<M> {
     }
 
     /// Returns the first entry from `index` on that points to a table, and the table.
-    fn next_child(&self, frame: Hpa, level: Level, index: usize) -> Option<(usize, Hpa)> {
+    fn next_child(&self, frame: Hpa, index: usize) -> Option<(usize, Hpa)> {
         let slots = self.memory.table(frame)?.0.get(index..)?;
-        let skipped = slots.iter().position(|slot| load(slot).is_table(level))?;
+        let skipped = slots.iter().position(|slot| load(slot).next_table().is_some())?;
         Some((index + skipped, load(&slots[skipped]).address()))
     }
 

@@ -29,7 +29,8 @@ impl Default for Table {
 /// Frames for tables, and the way to reach them.
 ///
 /// The frames are ordinary host memory: how they are allocated and where they are mapped is the
-/// implementor's business. What stands in a frame when it is allocated does not matter.
+/// implementor's business, who also proves that a frame may be reached as a [`Table`] until it is
+/// freed. What stands in a frame when it is allocated does not matter.
 pub trait TableMemory {
     /// Takes a free frame of 4 KiB, or `None` if there is none.
     fn allocate(&mut self) -> Option<Hpa>;
@@ -57,6 +58,16 @@ impl<M: TableMemory + ?Sized> TableMemory for &mut M {
 }
 
 /// Table memory made of a slice of tables that lie one after another in host memory.
+///
+/// A freestanding hypervisor can have it as a static, wherever its image is loaded:
+/// ```
+/// # use ept::{FramePool, Table};
+/// # use guest_state::Hpa;
+/// static TABLES: [Table; 64] = [const { Table::new() }; 64];
+/// # let to_physical = |address: usize| Hpa::new(address as u64);
+/// let pool = FramePool::new(to_physical(TABLES.as_ptr().addr()), &TABLES);
+/// assert_eq!(pool.free_count(), 64);
+/// ```
 #[derive(Debug)]
 pub struct FramePool<'a> {
     base: Hpa,

@@ -7,8 +7,8 @@ use guest_state::{GpaRange, Hpa, MemoryType, PageSize};
 use crate::edit::{Change, Edit};
 use crate::frames::{Chain, Queue};
 use crate::{
-    EptAttributes, EptCaps, EptEntry, EptOptions, EptPermissions, EptPointer, EptRules, Error,
-    InvalidationDebt, Invept, Level, TableMemory,
+    EptAttributes, EptCaps, EptControls, EptEntry, EptFlags, EptOptions, EptPermissions,
+    EptPointer, EptRules, Error, InvalidationDebt, Invept, Level, TableMemory,
 };
 
 /// Extended page tables, in memory `M`.
@@ -167,7 +167,8 @@ impl<M: TableMemory> Ept<M> {
 
     /// Changes what the guest may do with the pages that are mapped in `range`; holes stay holes.
     ///
-    /// Pages are no longer logged or copied on write.
+    /// Pages are no longer logged or copied on write. Those that lose the read permission lose
+    /// [`EptFlags::PAGING_WRITE`] too where it counts, as one without the other is misconfigured.
     ///
     /// # Errors
     /// [`Error::Permissions`] for permissions that no entry may have; the rest as
@@ -179,7 +180,11 @@ impl<M: TableMemory> Ept<M> {
     ) -> Result<InvalidationDebt, Error> {
         let attributes = EptAttributes::new(permissions, MemoryType::WRITE_BACK);
         self.rules.attribute_bits(attributes)?;
-        let mask = EptEntry::PERMISSIONS | EptEntry::BY_US;
+        let mut mask = EptEntry::PERMISSIONS | EptEntry::BY_US;
+        let paging_write = self.rules.options().controls.contains(EptControls::PAGING_WRITE);
+        if paging_write && !permissions.contains(EptPermissions::READ) {
+            mask |= EptFlags::PAGING_WRITE.bits();
+        }
         self.edit(range, Edit::Change(Change::Put { mask, bits: permissions.bits() }))
     }
 

@@ -133,7 +133,7 @@ impl<M: TableMemory> Ept<M> {
             _ => return Explanation::NotMapped(level),
         }
         let allowed = walk.permissions();
-        let missing = self.needed(access, allowed) - allowed;
+        let missing = self.needed(access) - allowed;
         let leaf = walk.last().map(|step| step.entry).unwrap_or_default();
         if missing == EptPermissions::WRITE && leaf.is_logged() {
             Explanation::Logged
@@ -151,7 +151,7 @@ impl<M: TableMemory> Ept<M> {
     }
 
     /// Returns the permissions that an access needs.
-    fn needed(&self, access: EptAccess, allowed: EptPermissions) -> EptPermissions {
+    fn needed(&self, access: EptAccess) -> EptPermissions {
         let mut needed = EptPermissions::empty();
         needed.set(EptPermissions::READ, access.is_read());
         needed.set(EptPermissions::WRITE, access.is_write());
@@ -164,8 +164,9 @@ impl<M: TableMemory> Ept<M> {
                 (false, _) => EptPermissions::EXECUTE,
                 (true, true) if access.bit(9) => EptPermissions::EXECUTE_USER,
                 (true, true) => EptPermissions::EXECUTE,
-                // Nobody says who fetched: if one mode may and the other not, it was the other.
-                (true, false) => EptPermissions::X - (allowed & EptPermissions::X),
+                // Nobody says who fetched: if one mode may and the other not, it was the other,
+                // which alone will be missing.
+                (true, false) => EptPermissions::X,
             };
         }
         needed

@@ -6,8 +6,8 @@ mod support;
 use std::sync::atomic::Ordering;
 
 use ept::{
-    Ept, EptAccess, EptAttributes, EptCaps, EptControls, EptEntry, EptOptions, EptPermissions,
-    Explanation, Level, Misconfiguration, TableMemory, WalkEnd,
+    Ept, EptAccess, EptAttributes, EptCaps, EptControls, EptEntry, EptFlags, EptOptions,
+    EptPermissions, Explanation, Level, Misconfiguration, TableMemory, WalkEnd,
 };
 use guest_state::{Gpa, Hpa, MemoryType, PageSize};
 use proptest::prelude::*;
@@ -127,6 +127,22 @@ fn paging_write_without_read_is_refused_where_the_control_is_on() {
     }
 }
 
+#[test]
+fn a_page_that_loses_read_loses_paging_write_with_it() {
+    for (controls, kept) in [(EptControls::PAGING_WRITE, false), (EptControls::empty(), true)] {
+        let mut ept = sample(ALL, controls);
+        let attributes = EptAttributes::RAM.with_flags(EptFlags::PAGING_WRITE);
+        assert!(ept.map(range(0, KIB4), Hpa::ZERO, attributes).is_ok());
+        assert!(ept.protect(range(0, KIB4), EptPermissions::RX).is_ok());
+        let entry = |ept: &Ept<Books>| ept.translate(Gpa::ZERO).unwrap().entry;
+        assert!(entry(&ept).flags().contains(EptFlags::PAGING_WRITE));
+        let debt = ept.protect(range(0, KIB4), EptPermissions::X).unwrap();
+        assert!(!debt.is_empty());
+        assert!(matches!(ept.walk(Gpa::ZERO).end(), WalkEnd::Page(_)));
+        assert_eq!(entry(&ept).flags().contains(EptFlags::PAGING_WRITE), kept);
+    }
+}
+
 /// Any 64 bits at any level: the walk ends as the reference says.
 fn walks_agree(msr: u64, user: bool, level: Level, gpa: u64, bits: u64) {
     let controls = if user { EptControls::MODE_BASED_EXECUTE } else { EptControls::empty() };
@@ -206,11 +222,11 @@ proptest! {
         let attributes = EptAttributes {
             permissions: EptPermissions::from_bits_truncate(permissions),
             memory_type: MemoryType(memory_type),
-            flags: ept::EptFlags::from_bits_truncate(flags),
+            flags: EptFlags::from_bits_truncate(flags),
         };
         let hpa = Hpa::new(address >> shift << 12 & ((1 << 41) - 1));
         for level in [Level::Pt, Level::Pd, Level::Pdpt, Level::Pml4] {
-            let sub_page = attributes.flags.contains(ept::EptFlags::SUB_PAGE_WRITE);
+            let sub_page = attributes.flags.contains(EptFlags::SUB_PAGE_WRITE);
             let size = level.page_size();
             let exists = size.is_some_and(|size| {
                 rules.caps().page_size(size) && !(sub_page && size != PageSize::Size4K)

@@ -202,6 +202,38 @@ fn memory_types_follow_the_mtrrs_of_the_guest() {
 }
 
 #[test]
+fn parts_that_follow_one_another_share_the_tables_that_they_take() {
+    let mut ept = Ept::new(Books::new(4), caps()).unwrap();
+    map(&mut ept, 0, MIB2, EptAttributes::RAM);
+    let uncacheable = |start, size| {
+        let mut mtrrs = Mtrrs { default_type: 0x806, ..Mtrrs::RESET };
+        let range = VariableMtrr::new(Gpa::new(start), size, MemoryType::UNCACHEABLE, 46);
+        mtrrs.variable[0] = range.unwrap();
+        mtrrs
+    };
+    // One table is split, and its halves change places: in between all of it is of one type, but
+    // it may not be merged, as there is no frame to split it once more.
+    for first_half in [true, false, true] {
+        let start = if first_half { 0 } else { MIB2 / 2 };
+        let wanted = uncacheable(start, MIB2 / 2);
+        let debt = ept.follow_mtrrs(range(0, MIB2), &wanted).unwrap();
+        for page in (0..MIB2).step_by(0x1000) {
+            assert_eq!(kind(&ept, page), wanted.type_at(Gpa::new(page)).0, "{page:#x}");
+        }
+        drop(debt);
+    }
+    // At the end, what can be merged is.
+    let other = uncacheable(MIB2, MIB2);
+    map(&mut ept, MIB2, MIB2, EptAttributes::RAM);
+    assert_eq!(ept.leaves(range(0, 2 * MIB2)).unwrap().count(), 513);
+    let debt = ept.follow_mtrrs(range(0, 2 * MIB2), &other).unwrap();
+    pay(&mut ept, debt);
+    let kinds: Vec<_> =
+        ept.leaves(range(0, 2 * MIB2)).unwrap().map(|page| page.entry.memory_type()).collect();
+    assert_eq!(kinds, [MemoryType::WRITE_BACK, MemoryType::UNCACHEABLE]);
+}
+
+#[test]
 fn types_that_change_leave_the_tables_alone_when_frames_run_out() {
     let mut ept = Ept::new(Books::new(3), caps()).unwrap();
     map(&mut ept, 0, 8 * GIB, EptAttributes::RAM);

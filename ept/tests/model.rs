@@ -331,11 +331,11 @@ fn cases(count: u32) -> ProptestConfig {
 }
 
 proptest! {
-    #![proptest_config(cases(10))]
+    #![proptest_config(cases(3))]
 
     #[test]
     fn every_page_translates_as_the_model_says(
-        operations in prop::collection::vec(operation(), 1..600),
+        operations in prop::collection::vec(operation(), 1..2500),
         machine in 0_usize..4,
         flags in any::<bool>(),
         frames in prop_oneof![Just(1000_usize), 6_usize..14],

@@ -1,0 +1,4 @@
+//! Edits of extended page tables, from bytes.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| hvkit_fuzz::ept_edits(data));

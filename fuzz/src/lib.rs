@@ -1,0 +1,8 @@
+//! The bodies of the fuzz targets: one function of bytes each, which panics when something is wrong.
+//!
+//! `cargo test --no-default-features` replays the committed corpus on a stable compiler.
+#![forbid(unsafe_code)]
+
+mod ept_edits;
+
+pub use ept_edits::ept_edits;
