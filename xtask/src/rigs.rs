@@ -152,6 +152,30 @@ pub(crate) static ALL: &[Rig] = &[
         needs: &[Need::Tool(&ACPICA)],
         check: Check::Cargo(&["test", "-p", "acpi-builder", "--features", "iasl-rig"]),
     },
+    // What lies outside the workspace: the fuzz bodies over their corpus, and a user's program.
+    cargo(
+        "fuzz-replay",
+        Tier::Ci,
+        &[
+            "test",
+            "--manifest-path",
+            "fuzz/Cargo.toml",
+            "--target-dir",
+            "target/fuzz",
+            "--no-default-features",
+        ],
+    ),
+    cargo(
+        "consumers",
+        Tier::Ci,
+        &[
+            "run",
+            "--manifest-path",
+            "consumers/ept-identity/Cargo.toml",
+            "--target-dir",
+            "target/consumers",
+        ],
+    ),
     cargo("unit-release", Tier::Full, &["test", "--workspace", "--release"]),
     on_kvm("kvm-tour", KVM, GUEST),
     on_kvm("kvm-seabios", KVM_SEABIOS, Boot { firmware: true, ..GUEST }),
