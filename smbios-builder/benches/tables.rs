@@ -1,0 +1,2 @@
+//! Times building.
+fn main() {}
