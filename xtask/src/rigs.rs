@@ -1,7 +1,7 @@
 //! The rigs: every check of the project that a machine can run, as a table.
 
 use crate::tools::{
-    ACPICA, BOCHS, BUSYBOX, GRUB, LINUX_BOOKWORM, LINUX_TRIXIE, QEMU, SEABIOS, Tool,
+    ACPICA, BOCHS, BUSYBOX, DMIDECODE, GRUB, LINUX_BOOKWORM, LINUX_TRIXIE, QEMU, SEABIOS, Tool,
 };
 
 /// A check with a name.
@@ -151,6 +151,12 @@ pub(crate) static ALL: &[Rig] = &[
         tier: Tier::Ci,
         needs: &[Need::Tool(&ACPICA)],
         check: Check::Cargo(&["test", "-p", "acpi-builder", "--features", "iasl-rig"]),
+    },
+    Rig {
+        name: "dmidecode",
+        tier: Tier::Ci,
+        needs: &[Need::Tool(&DMIDECODE)],
+        check: Check::Cargo(&["test", "-p", "smbios-builder", "--features", "dmidecode-rig"]),
     },
     // What lies outside the workspace: the fuzz bodies over their corpus, and a user's program.
     cargo(

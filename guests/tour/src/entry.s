@@ -2,7 +2,7 @@
 #
 # Rust for this target uses SSE everywhere, and the tour must also run where kernel-mode code is
 # interpreted by an emulator that knows no SSE. So ring 0 is this file, without SSE, and the Rust
-# part runs at CPL 3 with IOPL 3: it may do port I/O, and all memory is mapped for it.
+# part runs at CPL 3: an I/O bitmap allows every port, and all memory is mapped for it.
 
 .set SELECTOR_CODE64, 0x08
 .set SELECTOR_DATA, 0x10

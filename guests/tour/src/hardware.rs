@@ -38,7 +38,7 @@ impl Machine for Hardware {
 
     fn in32(&mut self, port: u16) -> u32 {
         let value;
-        // SAFETY: IOPL is 3, and reading a port touches no memory.
+        // SAFETY: the I/O bitmap allows every port, and reading a port touches no memory.
         unsafe {
             asm!("in eax, dx", out("eax") value, in("dx") port, options(nomem, nostack));
         }
@@ -50,14 +50,14 @@ impl Machine for Hardware {
     }
 
     fn out16(&mut self, port: u16, value: u16) {
-        // SAFETY: IOPL is 3; no device was given memory to write to.
+        // SAFETY: the I/O bitmap allows every port; no device was given memory to write to.
         unsafe {
             asm!("out dx, ax", in("ax") value, in("dx") port, options(nomem, nostack));
         }
     }
 
     fn out32(&mut self, port: u16, value: u32) {
-        // SAFETY: IOPL is 3; no device was given memory to write to.
+        // SAFETY: the I/O bitmap allows every port; no device was given memory to write to.
         unsafe {
             asm!("out dx, eax", in("eax") value, in("dx") port, options(nomem, nostack));
         }
@@ -73,7 +73,7 @@ impl fmt::Write for Hardware {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         for chunk in text.as_bytes().chunks(FIFO_BYTES) {
             while inb(COM1_LINE_STATUS) & TRANSMITTER_EMPTY == 0 {}
-            // SAFETY: IOPL is 3, and `rep outsb` reads exactly the bytes of `chunk`.
+            // SAFETY: the I/O bitmap allows every port, and `rep outsb` reads exactly the bytes of `chunk`.
             unsafe {
                 asm!(
                     "rep outsb",
@@ -98,7 +98,7 @@ pub(crate) fn debug_exit(value: u8) -> ! {
 
 fn inb(port: u16) -> u8 {
     let value;
-    // SAFETY: IOPL is 3, and reading a port touches no memory.
+    // SAFETY: the I/O bitmap allows every port, and reading a port touches no memory.
     unsafe {
         asm!("in al, dx", out("al") value, in("dx") port, options(nomem, nostack));
     }
@@ -106,7 +106,7 @@ fn inb(port: u16) -> u8 {
 }
 
 fn outb(port: u16, value: u8) {
-    // SAFETY: IOPL is 3; no device was given memory to write to.
+    // SAFETY: the I/O bitmap allows every port; no device was given memory to write to.
     unsafe {
         asm!("out dx, al", in("al") value, in("dx") port, options(nomem, nostack));
     }

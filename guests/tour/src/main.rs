@@ -1,6 +1,6 @@
 //! The tour guest: started by PVH, Multiboot or a BIOS, it says what it found and powers off.
 //!
-//! Ring 0 is `entry.s`; everything here runs at CPL 3 with IOPL 3.
+//! Ring 0 is `entry.s`; everything here runs at CPL 3, where an I/O bitmap allows every port.
 #![no_std]
 #![no_main]
 
