@@ -47,7 +47,7 @@ pub(crate) enum Check {
     /// Boots the tour on KVM and on bare metal: both must find the same, but for lines that begin
     /// with one of these words.
     Agree(&'static [&'static str]),
-    /// Counts what a CPUID exit costs; see [`crate::ticks`].
+    /// Counts what a CPUID exit costs; see [`mod@crate::ticks`].
     Ticks,
 }
 

@@ -197,5 +197,8 @@ fn own_command_line(options: &Options, guest: &str) -> String {
     if options.stats {
         line += " stats";
     }
+    if let Some(text) = &options.set {
+        line += &format!(" set={text}");
+    }
     line + " -- " + guest
 }

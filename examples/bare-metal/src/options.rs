@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use bare_metal_image::FieldValue;
 use elf_boot::Protocol;
 use lexopt::{Arg, Parser, ValueExt};
 
@@ -42,6 +43,8 @@ What is seen:
                         what the guest writes to the debug ports 402h and E9h; default: null, with
                         --firmware stderr
   --stats               at the end, print what the run took to stderr
+  --set FIELD=VALUE     write a field of the guest's state in the VMCS before the first entry, such
+                        as GUEST_RFLAGS=0: if it breaks a rule, the rule is named
   --timeout SECONDS     end everything after this time
   --max-ticks N         end everything after so many ticks of Bochs, which are instructions
   --trace FROM,COUNT    print COUNT instructions that the processor executes from tick FROM on, the
@@ -73,6 +76,8 @@ pub(crate) struct Options {
     pub(crate) console: Output,
     pub(crate) debugcon: Option<Output>,
     pub(crate) stats: bool,
+    /// As [`FieldValue::parse`] reads it.
+    pub(crate) set: Option<String>,
     pub(crate) timeout: Option<Duration>,
     pub(crate) max_ticks: Option<u64>,
     /// First tick and number of instructions.
@@ -127,6 +132,7 @@ impl Default for Options {
             console: Output::Standard,
             debugcon: None,
             stats: false,
+            set: None,
             timeout: None,
             max_ticks: None,
             trace: None,
@@ -171,8 +177,9 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Par
 }
 
 /// The options that have a value.
-const KNOWN: [&str; 17] = [
+const KNOWN: [&str; 18] = [
     "trace",
+    "set",
     "boot",
     "iso",
     "kernel",
@@ -211,6 +218,12 @@ fn option(options: &mut Options, name: &str, value: OsString) -> Result<(), Stri
             let parts =
                 parts.and_then(|(from, count)| Some((from.parse().ok()?, count.parse().ok()?)));
             options.trace = Some(parts.ok_or_else(|| wrong("not two numbers with a comma"))?);
+        }
+        "set" => {
+            if FieldValue::parse(&text).is_none() {
+                return Err(wrong("not a guest-state field as vmx names it, and its value"));
+            }
+            options.set = Some(text);
         }
         "boot" => {
             options.boot = match text.as_str() {
@@ -310,6 +323,10 @@ mod tests {
             (&["--cpus", "0"], "--cpus 0: not a number from 1 to 8"),
             (&["--cpu-model", "a b"], "--cpu-model a b: not a name"),
             (&["--memory", "1T"], "--memory 1T: not a size from 2M to 3G"),
+            (
+                &["--set", "HOST_RIP=0"],
+                "--set HOST_RIP=0: not a guest-state field as vmx names it, and its value",
+            ),
             (&["--protocol", "efi"], "--protocol efi: not auto, pvh or linux64"),
         ] {
             assert_eq!(parse(arguments.iter().map(OsString::from)).unwrap_err(), error);

@@ -94,6 +94,28 @@ fn grub_starts_it_on_a_bios() {
 }
 
 #[test]
+fn a_failed_entry_names_the_broken_rule() {
+    for (set, rule, gives) in [
+        ("GUEST_RFLAGS=0", "rule R4: Guest RFLAGS is 0x0", "GuestState"),
+        (
+            "GUEST_SS_ACCESS_RIGHTS=0xc091",
+            "rule S12: Guest SS access rights is 0xc091",
+            "GuestState",
+        ),
+        ("GUEST_CR3=0x1000000000000", "rule G9: Guest CR3 is 0x1000000000000", "GuestState"),
+        ("VMCS_LINK_POINTER=1", "rule M24: VMCS link pointer is 0x1", "GuestLinkPointer"),
+    ] {
+        let run = run(&["--set", set, "--memory", "8M"]);
+        run.ends(70, "the processor refuses to enter the guest: EntryFailure");
+        run.ends(70, rule);
+        assert!(run.stderr.contains(&format!("an entry gives {{{gives}}}")), "{run:#?}");
+        assert_eq!(run.stderr.matches("hypervisor:   rule ").count(), 1, "{run:#?}");
+    }
+    // What breaks no rule does what it says.
+    run(&["--set", "GUEST_RFLAGS=0x202", "--memory", "8M"]).ends(0, "1 processors with VMX");
+}
+
+#[test]
 fn models_that_lack_something_are_refused_in_words() {
     for (model, lack) in [
         ("corei5_lynnfield_750", "the processor can't set UNRESTRICTED_GUEST"),

@@ -13,8 +13,9 @@ use super::registers::{rdmsr, read_cr0, read_cr4, write_cr0, write_cr4, wrmsr};
 use crate::caps::msr;
 use crate::skip::{advance, complete, needs_completion};
 use crate::{
-    AddressWidths, EntryControls, Error, FieldAccess, FieldEncoding, FieldWidth, ReadWrite,
-    RevisionId, VmFail, VmcsAccess, VmcsField, VmxCaps, field,
+    AddressWidths, EntryContext, EntryControls, EntryInstruction, Error, FieldAccess,
+    FieldEncoding, FieldWidth, ReadWrite, RevisionId, VmFail, VmcsAccess, VmcsField, VmxCaps,
+    field,
 };
 
 /// CPUID leaf 1, ECX: the processor has VMX.
@@ -259,6 +260,29 @@ impl CurrentVmcs<'_> {
     #[must_use]
     pub const fn is_launched(&self) -> bool {
         self.vmcs.launched
+    }
+
+    /// Returns what is known of each entry with this VMCS besides its fields: for
+    /// [`check_live`](crate::check_live) behind an entry that failed.
+    #[must_use]
+    pub const fn entry_context(&self) -> EntryContext<'static> {
+        let launched = self.vmcs.launched;
+        EntryContext {
+            is_protected: Some(true),
+            cpl: Some(0),
+            has_current_vmcs: Some(true),
+            is_shadow_vmcs: Some(false),
+            blocked_by_mov_ss: Some(false),
+            instruction: Some(if launched {
+                EntryInstruction::Resume
+            } else {
+                EntryInstruction::Launch
+            }),
+            is_launched: Some(launched),
+            host_lma: Some(true),
+            current_vmcs: Some(self.vmcs.region.as_u64()),
+            ..EntryContext::OUTSIDE_SMM
+        }
     }
 
     /// Sets the launch state, as the run stub does.

@@ -1,6 +1,7 @@
 //! The hypervisor's command line.
 
 use elf_boot::Protocol;
+use vmx::{FIELDS, FieldEncoding, FieldGroup};
 
 /// What the command line asks for: words, and behind `--` the guest's own command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,8 +14,35 @@ pub struct Config<'a> {
     pub exit_on_reset: bool,
     /// `stats`: say at the end what the run took.
     pub stats: bool,
+    /// `set=FIELD=VALUE`: what to write to the VMCS before the first entry.
+    pub set: Option<FieldValue>,
     /// Everything behind `--`.
     pub guest_command_line: &'a str,
+}
+
+/// A value for a field of the guest-state area: the host stays as it is, whatever the value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FieldValue {
+    /// The field.
+    pub field: FieldEncoding,
+    /// The value.
+    pub value: u64,
+}
+
+impl FieldValue {
+    /// Reads `GUEST_RFLAGS=0x2`: the name of a constant in `vmx::field`, and a number.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (name, number) = text.split_once('=')?;
+        let info = FIELDS.iter().find(|info| info.constant == name)?;
+        let value = match number.strip_prefix("0x") {
+            Some(digits) => u64::from_str_radix(digits, 16),
+            None => number.parse(),
+        };
+        let field = info.encoding;
+        let is_guests = field.group() == FieldGroup::GuestState;
+        value.ok().filter(|_| is_guests).map(|value| Self { field, value })
+    }
 }
 
 /// What is wrong with the command line.
@@ -50,6 +78,7 @@ impl<'a> Config<'a> {
             protocol: None,
             exit_on_reset: false,
             stats: false,
+            set: None,
             guest_command_line,
         };
         for word in options.split_ascii_whitespace() {
@@ -61,6 +90,7 @@ impl<'a> Config<'a> {
                 Some(("protocol", name)) => {
                     config.protocol = Some(Protocol::from_name(name).ok_or(wrong)?);
                 }
+                Some(("set", text)) => config.set = Some(FieldValue::parse(text).ok_or(wrong)?),
                 Some(("on-reset", "exit")) => config.exit_on_reset = true,
                 Some(("on-reset", "reboot")) => {}
                 None if word == "stats" => config.stats = true,
@@ -84,6 +114,17 @@ mod tests {
         assert!(config.stats && !config.exit_on_reset);
         assert_eq!(config.guest_command_line, "console=ttyS0 -- x");
         assert_eq!(Config::parse("stats --").unwrap().guest_command_line, "");
+    }
+
+    #[test]
+    fn only_fields_of_the_guest_are_set() {
+        let config = Config::parse("set=GUEST_RFLAGS=0x12").unwrap();
+        let field = FieldEncoding::new(0x6820);
+        assert_eq!(config.set, Some(FieldValue { field, value: 0x12 }));
+        for text in ["HOST_RIP=0", "PIN_BASED_CONTROLS=0", "GUEST_RFLAGS", "GUEST_RFLAGS=x", "X=1"]
+        {
+            assert_eq!(FieldValue::parse(text), None, "{text}");
+        }
     }
 
     #[test]

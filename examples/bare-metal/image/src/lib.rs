@@ -12,6 +12,6 @@ mod wire;
 
 pub use acpi::enabled_processors;
 pub use boot_info::{BootError, BootInfo, Loader, Module, Physical};
-pub use config::{Config, ConfigError};
+pub use config::{Config, ConfigError, FieldValue};
 pub use cpuid::{Cpuid, GuestCpu, guest_cpuid};
 pub use wire::{Channel, Decoder, Encoder};

@@ -2,13 +2,13 @@
 
 use core::hint::spin_loop;
 
-use bare_metal_image::Config;
+use bare_metal_image::{Config, FieldValue};
 use guest_state::rflags;
 use machine::{Lint, Nanos, Request, Reset};
 use vmx::hardware::CurrentVmcs;
 use vmx::{
-    Controls, EntryContext, Event, Exit, ExitReason, HostState, Interruptibility, check_live,
-    field, interrupted_event, restore_nmi_blocking,
+    Controls, Event, Exit, ExitReason, HostState, Interruptibility, VmcsAccess, check_live, field,
+    interrupted_event, restore_nmi_blocking,
 };
 
 use crate::clock::Clock;
@@ -72,7 +72,8 @@ pub(crate) fn run(
 
 /// Says which rules of a VM entry the VMCS breaks.
 fn tell_broken_rules(vcpu: &Vcpu<'_>) {
-    let outcomes = check_live(&vcpu.vmcs, &vcpu.caps, EntryContext::OUTSIDE_SMM, |rule, fault| {
+    let context = vcpu.vmcs.entry_context();
+    let outcomes = check_live(&vcpu.vmcs, &vcpu.caps, context, |rule, fault| {
         say!("  rule {}: {fault}; wanted: {}", rule.id, rule.wanted);
         say!("    {}", rule.title);
     });
@@ -102,6 +103,7 @@ fn run_to_end(
     stats: &mut Stats,
 ) -> Result<u8, Crash> {
     vcpu.load(&guest.first_state())?;
+    let mut set = config.set;
     loop {
         // 1. Let the devices catch up with time, and give the CPU what waits for it.
         catch_up(guest, clock);
@@ -113,6 +115,9 @@ fn run_to_end(
         arm_timer(vcpu, guest, clock);
 
         // 2. Into the guest, and out again.
+        if let Some(FieldValue { field, value }) = set.take() {
+            vcpu.vmcs.write_raw(field, value)?;
+        }
         let Vcpu { vmcs, context, fast, .. } = &mut *vcpu;
         // SAFETY:
         // 1. The VMCS points to pages of this guest alone: its RAM, ROM and tables by EPT, its MSR
