@@ -137,6 +137,59 @@ fn what_can_not_be_expressed_is_an_error() {
 }
 
 #[test]
+fn a_reference_to_another_type_is_an_error() {
+    let mut table = TableBuilder::new(Version::NEWEST).unwrap();
+    let handle = table.add(&System::default()).unwrap().handle();
+    let device = MemoryDevice::new(Ref::to_raw(handle), 0);
+    let (kind, found) = (StructureType::MEMORY_DEVICE, StructureType::SYSTEM);
+    let expected = StructureType::MEMORY_ARRAY;
+    let error = Error::WrongReference { kind, handle, expected, found };
+    assert_eq!(table.add(&device), Err(error));
+    // What failed left nothing behind.
+    assert_eq!(table.add(&Chassis::default()).unwrap().handle(), Handle(1));
+    let tables = table.finish(EntryPoints::Bits64).unwrap();
+    assert_eq!(structures_in(tables.table()).count(), 3);
+}
+
+#[test]
+fn handles_run_out_as_an_error() {
+    let mut table = TableBuilder::new(Version::NEWEST).unwrap();
+    for _ in 0..=Handle::LAST.0 {
+        table.add(&BootInformation::default()).unwrap();
+    }
+    let error = Error::TooManyStructures { max: 0xFF00 };
+    assert_eq!(table.add(&BootInformation::default()), Err(error));
+    assert_eq!(table.finish(EntryPoints::Bits64), Err(error));
+}
+
+#[test]
+fn processors_that_can_not_be_spread_are_an_error() {
+    let (cpus, sockets, threads) = (6, 4, 1);
+    let error = Error::Topology { cpus, sockets, threads };
+    assert_eq!(Platform::new(cpus).topology(sockets, threads).build(), Err(error));
+    for (cpus, sockets, threads) in [(0, 1, 1), (1, 0, 1), (1, 1, 0), (1 << 20, 1, 1)] {
+        let error = Error::Topology { cpus, sockets, threads };
+        assert_eq!(Platform::new(cpus).topology(sockets, threads).build(), Err(error));
+    }
+}
+
+#[test]
+fn an_image_leads_from_its_entry_points_to_its_table() {
+    let tables = Platform::new(1).build().unwrap();
+    let image = tables.image(0xF_0000.into()).unwrap();
+    let EntryPoint::Bits64(first) = EntryPoint::decode(&image).unwrap() else { unreachable!() };
+    let EntryPoint::Bits32(second) = EntryPoint::decode(&image[32..]).unwrap() else {
+        unreachable!()
+    };
+    assert_eq!((first.table, second.table), (0xF_0040.into(), 0xF_0040.into()));
+    assert_eq!(&image[0x40..], tables.table());
+    assert_eq!(tables.image(8.into()), Err(Error::Misaligned { gpa: 8.into() }));
+    let high = tables.at((1 << 32).into());
+    let gpa = (1u64 << 32).into();
+    assert_eq!(high, Err(Error::Unreachable { gpa, width_bytes: 4 }));
+}
+
+#[test]
 fn a_table_over_64_kib_has_no_32_bit_entry_point() {
     let long = Platform::new(1).oem_string(&"x".repeat(70_000));
     let both = long.clone().entry_points(EntryPoints::Both).build();
