@@ -8,6 +8,7 @@
 //! DSP0134 3.7, "SMBIOS structure table entry point" and "Structure definitions".
 
 mod devices;
+mod fields;
 mod memory;
 mod system;
 
@@ -17,6 +18,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 use crate::Version;
 
 pub(crate) use devices::*;
+pub(crate) use fields::*;
 pub(crate) use memory::*;
 pub(crate) use system::*;
 

@@ -30,7 +30,7 @@ open_values! {
         OTHER = 1 "Other", UNKNOWN = 2 "Unknown", SIMM = 3 "SIMM", SIP = 4 "SIP", CHIP = 5 "Chip",
         DIP = 6 "DIP", ZIP = 7 "ZIP", PROPRIETARY = 8 "Proprietary Card", DIMM = 9 "DIMM",
         TSOP = 10 "TSOP", ROW_OF_CHIPS = 11 "Row Of Chips", RIMM = 12 "RIMM", SODIMM = 13 "SODIMM",
-        SRIMM = 14 "SRIMM", FB_DIMM = 15 "FB-DIMM", DIE = 16 "Die", CAMM = 17 "CAMM",
+        SRIMM = 14 "SRIMM", FB_DIMM = 15 "FB-DIMM", DIE = 16 "Die",
     }
 
     /// What kind of memory a device has.

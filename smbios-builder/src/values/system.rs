@@ -64,7 +64,7 @@ open_values! {
     ProcessorFamily(u16), default OTHER {
         OTHER = 0x01 "Other", UNKNOWN = 0x02 "Unknown", I8086 = 0x03 "8086", I386 = 0x05 "80386",
         I486 = 0x06 "80486", PENTIUM = 0x0B "Pentium", PENTIUM_PRO = 0x0C "Pentium Pro",
-        OPTERON = 0x84 "Opteron", XEON_MP = 0xB4 "Xeon MP", XEON = 0xB3 "Xeon",
+        OPTERON = 0x84 "Opteron", XEON = 0xB3 "Xeon",
         CORE_I7 = 0xC6 "Core i7", CORE_I5 = 0xCD "Core i5", CORE_I3 = 0xCE "Core i3",
         CORE_I9 = 0xCF "Core i9", ZEN = 0x6B "Zen", ARMV7 = 0x100 "ARMv7", ARMV8 = 0x101 "ARMv8",
         ARMV9 = 0x102 "ARMv9", RISCV_RV32 = 0x200 "RISC-V RV32", RISCV_RV64 = 0x201 "RISC-V RV64",
