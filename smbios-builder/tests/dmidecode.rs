@@ -1,6 +1,6 @@
 //! The tables, read by dmidecode.
 //!
-//! `DMIDECODE` names the program; without it, the toolbox's is taken, or that in PATH.
+//! `HVKIT_DMIDECODE` names the program; without it, the toolbox's is taken, or that in PATH.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
 mod common;
@@ -12,7 +12,7 @@ use common::everything;
 use smbios_builder::*;
 
 fn program() -> PathBuf {
-    if let Some(program) = std::env::var_os("DMIDECODE") {
+    if let Some(program) = std::env::var_os("HVKIT_DMIDECODE") {
         return program.into();
     }
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();

@@ -158,7 +158,7 @@ pub(crate) static ALL: &[Rig] = &[
         needs: &[Need::Tool(&DMIDECODE)],
         check: Check::Cargo(&["test", "-p", "smbios-builder", "--features", "dmidecode-rig"]),
     },
-    // What lies outside the workspace: the fuzz bodies over their corpus, and a user's program.
+    // What lies outside the workspace: the fuzz bodies over their corpus, and users' programs.
     cargo(
         "fuzz-replay",
         Tier::Ci,
@@ -172,12 +172,23 @@ pub(crate) static ALL: &[Rig] = &[
         ],
     ),
     cargo(
-        "consumers",
+        "consumer-ept",
         Tier::Ci,
         &[
             "run",
             "--manifest-path",
             "consumers/ept-identity/Cargo.toml",
+            "--target-dir",
+            "target/consumers",
+        ],
+    ),
+    cargo(
+        "consumer-smbios",
+        Tier::Ci,
+        &[
+            "run",
+            "--manifest-path",
+            "consumers/smbios/Cargo.toml",
             "--target-dir",
             "target/consumers",
         ],
