@@ -320,3 +320,28 @@ fn read_all(bytes: &[u8]) {
         let _ = RawStructure::from_structure(&structure);
     }
 }
+
+#[test]
+fn devices_are_mapped_one_behind_the_other_and_in_full() {
+    let ranges = [range(0, 3 << 30), range(4 << 30, 45 << 30)];
+    let platform = ranges.iter().fold(Platform::new(1), |platform, &range| platform.memory(range));
+    let tables = platform.build().unwrap();
+    let structures: Vec<_> = structures_in(tables.table()).flatten().collect();
+    let maps = structures.iter().filter_map(|structure| DeviceMapping::decode(structure).ok());
+    let maps: Vec<_> = maps.collect();
+    // 3 and 13 GiB of the first device, two whole ones behind it.
+    let expected = [
+        range(0, 3 << 30),
+        range(4 << 30, 13 << 30),
+        range(17 << 30, 16 << 30),
+        range(33 << 30, 16 << 30),
+    ];
+    assert_eq!(maps.iter().map(|map| map.range).collect::<Vec<_>>(), expected);
+    for structure in &structures {
+        if let Ok(device) = MemoryDevice::decode(structure) {
+            let own = maps.iter().filter(|map| map.device.handle() == structure.handle());
+            let mapped: u64 = own.map(|map| map.range.size_bytes()).sum();
+            assert_eq!(mapped, device.size_bytes);
+        }
+    }
+}
