@@ -16,6 +16,9 @@ pub enum Error {
     /// The ACPI tables can't be built.
     #[error("can't build the ACPI tables")]
     Tables(#[from] acpi_builder::Error),
+    /// The SMBIOS tables can't be built.
+    #[error("can't build the SMBIOS tables")]
+    Smbios(#[from] smbios_builder::Error),
     /// The firmware configuration can't be built.
     #[error("can't build the firmware configuration")]
     FwCfg(#[from] fw_cfg::Error),

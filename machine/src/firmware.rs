@@ -8,6 +8,8 @@ use fw_cfg::{
 };
 use guest_state::MemoryKind;
 
+use smbios_builder::{FwCfgFiles, SmbiosTables};
+
 use crate::Error;
 
 const RSDP_FILE: &str = "etc/acpi/rsdp";
@@ -16,11 +18,13 @@ const SCRIPT_FILE: &str = "etc/table-loader";
 /// SeaBIOS offers every file of this folder as a floppy drive.
 const FLOPPY_FILE: &str = "floppyimg/hvkit.img";
 
-/// Fills the configuration device: CPUs, memory map, ACPI tables and the script that places them.
+/// Fills the configuration device: CPUs, memory map, ACPI tables and the script that places
+/// them, SMBIOS tables.
 pub(crate) fn build_fw_cfg(
     memory: &MemoryMap,
     cpus: u32,
     tables: &TableSet,
+    smbios: &SmbiosTables,
     floppy: Option<Vec<u8>>,
 ) -> Result<FwCfg<'static>, Error> {
     let cpus = u16::try_from(cpus).unwrap_or(u16::MAX);
@@ -30,13 +34,16 @@ pub(crate) fn build_fw_cfg(
         loader_file(RSDP_FILE, tables.rsdp(), Zone::F_SEGMENT, TableSet::RSDP_ALIGNMENT)?,
         loader_file(TABLES_FILE, tables.tables(), Zone::HIGH, TableSet::ALIGNMENT)?,
     ]);
+    let smbios = smbios.fw_cfg_files()?;
     let mut builder = FwCfg::builder()
         .number_u16(Key::NB_CPUS, cpus)?
         .number_u16(Key::MAX_CPUS, cpus)?
         .e820(ram)?
         .file(RSDP_FILE, tables.rsdp().bytes().to_vec())?
         .file(TABLES_FILE, tables.tables().bytes().to_vec())?
-        .file(SCRIPT_FILE, script.encode())?;
+        .file(SCRIPT_FILE, script.encode())?
+        .file(FwCfgFiles::ANCHOR, smbios.anchor)?
+        .file(FwCfgFiles::TABLES, smbios.tables.to_vec())?;
     if let Some(floppy) = floppy {
         builder = builder.file(FLOPPY_FILE, floppy)?;
     }

@@ -7,12 +7,16 @@ use boot_plan::{BootPlan, Layout, MemoryMap, Placement, Request};
 use elf_boot::{Boot, Protocol, plan_boot};
 use guest_state::{Gpa, MemoryKind, VcpuState};
 use hvmloader_core::{Bios, cmos_registers};
+use smbios_builder::SmbiosTables;
 
-use crate::tables::build_tables;
+use crate::tables::{build_smbios, build_tables};
 use crate::{Devices, Error, firmware};
 
 /// Where the RSDP stands for guests that are started directly: the first place that a scan finds.
 const RSDP: Gpa = Gpa::new(0xF_0000);
+/// Where the SMBIOS entry points stand then, as a scan finds them.
+const SMBIOS_64: Gpa = Gpa::new(0xF_0040);
+const SMBIOS_32: Gpa = Gpa::new(0xF_0060);
 
 /// A machine, described once.
 #[derive(Clone, Debug)]
@@ -70,17 +74,18 @@ impl<'a> Platform<'a> {
     pub fn build(self) -> Result<Machine<'a>, Error> {
         let tables = build_tables(self.cpus)?;
         let memory = MemoryMap::pc(self.memory_bytes)?;
+        let smbios = build_smbios(self.cpus, &memory)?;
         let cmos = cmos_registers(&memory, self.cpus);
         let signature = self.cpu_signature;
         let mut machine = match self.start {
             Start::Kernel { boot, protocol } => Machine {
-                plan: plan_kernel(boot, protocol, memory, &tables)?,
+                plan: plan_kernel(boot, protocol, memory, &tables, &smbios)?,
                 devices: Devices::new(self.epoch_seconds, None),
                 has_shadow: false,
             },
             Start::Firmware { image, floppy } => {
                 let bios = Bios::new(image)?;
-                let fw_cfg = firmware::build_fw_cfg(&memory, self.cpus, &tables, floppy)?;
+                let fw_cfg = firmware::build_fw_cfg(&memory, self.cpus, &tables, &smbios, floppy)?;
                 let mut plan = BootPlan::new(memory);
                 plan.placements.extend(bios.placements());
                 plan.vcpus.push(bios.reset_state(signature));
@@ -105,20 +110,31 @@ fn plan_kernel<'a>(
     protocol: Option<Protocol>,
     mut memory: MemoryMap,
     tables: &TableSet,
+    smbios: &SmbiosTables,
 ) -> Result<BootPlan<'a>, Error> {
     let mut layout = Layout::new(&memory);
-    let size_bytes = (tables.tables().bytes().len() as u64).next_multiple_of(0x1000);
-    let room = layout.place("acpi tables", Request::pages(size_bytes).highest())?;
+    let acpi_bytes = (tables.tables().bytes().len() as u64).next_multiple_of(16);
+    let size_bytes = (acpi_bytes + smbios.table().len() as u64).next_multiple_of(0x1000);
+    let room = layout.place("acpi and smbios tables", Request::pages(size_bytes).highest())?;
     // The FACS among them must survive sleep, so all of them are NVS.
-
     memory.set(room, MemoryKind::NVS)?;
     let placed = tables.at(room.start())?;
+    let smbios_table = room.start().checked_add(acpi_bytes).unwrap_or(room.end());
+    let smbios = smbios.at(smbios_table)?;
 
     let start = plan_boot(&boot.rsdp(RSDP), protocol, &memory, &mut layout)?;
     let mut plan = BootPlan::new(memory);
     plan.placements = start.placements;
     plan.placements.push(Placement::bytes("acpi root pointer", RSDP, placed.rsdp));
     plan.placements.push(Placement::bytes("acpi tables", room.start(), placed.tables));
+    let entry_points = [
+        ("smbios 64-bit entry point", SMBIOS_64, smbios.entry_point_64),
+        ("smbios 32-bit entry point", SMBIOS_32, smbios.entry_point_32),
+    ];
+    for (name, at, bytes) in entry_points {
+        plan.placements.extend(bytes.map(|bytes| Placement::bytes(name, at, bytes)));
+    }
+    plan.placements.push(Placement::bytes("smbios table", smbios_table, smbios.table));
     plan.vcpus.push(start.vcpu);
     Ok(plan)
 }

@@ -1,6 +1,11 @@
-//! The ACPI tables that say what [`Devices`](crate::Devices) has.
+//! The ACPI tables that say what [`Devices`](crate::Devices) has, and the SMBIOS tables that say what
+//! the machine is.
 
 use acpi_builder::{Dsdt, Fadt, FixedHardware, Madt, PciRoot, Processors, SerialPort, TableSet};
+
+use boot_plan::MemoryMap;
+use guest_state::{Gpa, GpaRange, MemoryKind};
+use smbios_builder::SmbiosTables;
 
 use crate::ports::{PM_BASE, POWER_OFF_TYPE};
 
@@ -18,4 +23,22 @@ pub(crate) fn build_tables(cpus: u32) -> Result<TableSet, acpi_builder::Error> {
     dsdt.keyboard = true;
     let fadt = Fadt::fixed_hardware(FixedHardware::piix4(PM_BASE), dsdt.boot_arch());
     TableSet::builder(fadt, dsdt.build()?).table(Madt::pc(&processors).build()?).build()
+}
+
+/// Builds the SMBIOS tables for a machine of `cpus` CPUs and this memory.
+pub(crate) fn build_smbios(
+    cpus: u32,
+    memory: &MemoryMap,
+) -> Result<SmbiosTables, smbios_builder::Error> {
+    const FIRST_MIB: Gpa = Gpa::new(1 << 20);
+    let mut description = smbios_builder::Platform::new(cpus);
+    for range in memory.ranges(MemoryKind::RAM) {
+        // What is reserved below 1 MiB is memory all the same, though not for the guest's system.
+        let start = if range.start() <= FIRST_MIB { Gpa::ZERO } else { range.start() };
+        if range.end() > FIRST_MIB {
+            let whole = GpaRange::from_bounds(start, range.end());
+            description = description.memory(whole.unwrap_or(range));
+        }
+    }
+    description.build()
 }

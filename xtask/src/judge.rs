@@ -9,8 +9,9 @@ use crate::process::TIMED_OUT;
 /// The option on the guest's command line that gives it the nonce.
 pub(crate) const NONCE_OPTION: &str = "hvkit.nonce=";
 
-/// What a kernel prints about a platform that is not as it should be, or about itself.
-pub(crate) const FORBIDDEN: [&str; 10] = [
+/// What a kernel prints about a platform that is not as it should be, or about itself; and the tour
+/// about tables.
+pub(crate) const FORBIDDEN: [&str; 14] = [
     "ACPI Error",
     "ACPI Warning",
     "ACPI Exception",
@@ -18,6 +19,10 @@ pub(crate) const FORBIDDEN: [&str; 10] = [
     "ACPI BIOS Warning",
     "ACPI BIOS Exception",
     "[Firmware ",
+    "DMI not present",
+    "no RSDP",
+    "no entry point",
+    " WRONG",
     "BUG:",
     "WARNING:",
     "Call Trace",
@@ -121,6 +126,9 @@ mod tests {
             "ACPI Error: Aborting method",
             "ACPI Warning: SystemIO range conflicts",
             "[Firmware Bug]: TSC doesn't count with P0 frequency!",
+            "DMI not present or invalid.",
+            "smbios        _SM3_ at 0xf0040, version 3.7, checksum WRONG",
+            "smbios        no entry point",
             "BUG: unable to handle page fault",
             "WARNING: CPU: 0 PID: 1 at kernel/x.c",
             "Call Trace:",

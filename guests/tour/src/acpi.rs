@@ -199,7 +199,7 @@ pub(crate) fn for_each_cpu(madt: &Table<'_>, mut visit: impl FnMut(u32, bool)) {
     }
 }
 
-fn sum(bytes: &[u8]) -> u8 {
+pub(crate) fn sum(bytes: &[u8]) -> u8 {
     bytes.iter().fold(0, |sum, byte| sum.wrapping_add(*byte))
 }
 

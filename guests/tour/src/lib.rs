@@ -5,6 +5,7 @@
 mod acpi;
 mod bios;
 mod machine;
+mod smbios;
 mod started;
 mod story;
 

@@ -3,6 +3,7 @@
 use core::fmt;
 
 use crate::acpi::{self, Fadt, Root, Table};
+use crate::smbios::EntryPoint;
 use crate::started::Started;
 use crate::{Handover, Machine};
 
@@ -32,6 +33,7 @@ pub fn tour(handover: &Handover, machine: &mut impl Machine) -> Result<(), &'sta
     tell_cpu(machine);
     tell_handover(&started, machine);
     tell_acpi(&started, machine);
+    tell_smbios(machine);
     tell_timer(&started, machine);
     tell_pci(machine);
     let nonce = copied(word(started.command_line(machine), NONCE).unwrap_or("(none)"));
@@ -273,6 +275,32 @@ fn copied(text: &str) -> [u8; 1024] {
     }
     bytes[..size].copy_from_slice(&text.as_bytes()[..size]);
     bytes
+}
+
+fn tell_smbios(machine: &mut impl Machine) {
+    let Some(entry) = EntryPoint::find(machine) else {
+        let _ = writeln!(machine, "smbios        no entry point");
+        return;
+    };
+    let mut lines = Lines::default();
+    lines.line(format_args!(
+        "smbios        {} at {:#x}, version {}.{}, checksum {}",
+        entry.anchor,
+        entry.address,
+        entry.version.0,
+        entry.version.1,
+        verdict(entry.checksum_is_right),
+    ));
+    lines.line(format_args!(
+        "  {} structures in {} bytes, end {}",
+        entry.structures().count(),
+        entry.table.map_or(0, <[u8]>::len),
+        verdict(entry.is_whole()),
+    ));
+    if let Some((manufacturer, product)) = entry.system() {
+        lines.line(format_args!("  system {manufacturer}, {product}"));
+    }
+    let _ = machine.write_str(lines.text());
 }
 
 /// Lines that are collected while the machine's memory is borrowed.
