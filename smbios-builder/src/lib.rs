@@ -4,7 +4,7 @@
 
 extern crate alloc;
 
-mod blob;
+mod anchor;
 mod encoder;
 mod entry_point;
 mod error;
@@ -20,7 +20,6 @@ mod validate;
 mod values;
 mod version;
 
-pub use blob::{Blob, Checksum, Pointer, PointerWidth};
 pub use encoder::{Describe, Encoder};
 pub use entry_point::{EntryPoint, EntryPoint32, EntryPoint64};
 pub use error::Error;

@@ -1,20 +1,13 @@
 //! All structures of a machine in one table, and the entry points that lead to it.
 
 use alloc::vec::Vec;
-use core::mem::offset_of;
-
 use guest_state::Gpa;
 use zerocopy::IntoBytes;
-use zerocopy::little_endian::U16;
 
+use crate::anchor::Anchor;
 use crate::encoder::HEADER_BYTES;
-use crate::spec::{
-    EntryPoint32Layout, EntryPoint64Layout, Header, INTERMEDIATE_BYTES, INTERMEDIATE_OFFSET,
-};
-use crate::{
-    Blob, Checksum, Describe, Encoder, Error, Handle, Pointer, PointerWidth, RawStructure, Ref,
-    StructureType, Version,
-};
+use crate::spec::Header;
+use crate::{Describe, Encoder, Error, Handle, RawStructure, Ref, StructureType, Version};
 
 /// How many handles there are.
 const MAX_STRUCTURES: usize = Handle::LAST.0 as usize + 1;
@@ -134,8 +127,10 @@ impl TableBuilder {
             EntryPoints::Bits64 => (false, true),
             EntryPoints::Both => (true, true),
         };
-        let entry_point_32 = bits_32.then(|| self.build_entry_point_32()).transpose()?;
-        let entry_point_64 = bits_64.then(|| self.build_entry_point_64()).transpose()?;
+        let entry_point_32 = bits_32
+            .then(|| Anchor::bits_32(self.version, length, self.count, self.largest))
+            .transpose()?;
+        let entry_point_64 = bits_64.then(|| Anchor::bits_64(self.version, length)).transpose()?;
         let (version, table) = (self.version, self.bytes);
         Ok(SmbiosTables { version, entry_point_32, entry_point_64, table })
     }
@@ -186,88 +181,6 @@ impl TableBuilder {
         self.largest = self.largest.max(self.bytes.len() - start);
         Ok(())
     }
-
-    fn build_entry_point_32(&self) -> Result<Blob, Error> {
-        let length = self.bytes.len();
-        let max = usize::from(u16::MAX);
-        let word = |value: usize| {
-            let too_long = Error::TableTooLong { length, max, anchor: "_SM_" };
-            u16::try_from(value).map(U16::new).map_err(|_| too_long)
-        };
-        let Version { major, minor } = self.version;
-        let layout = EntryPoint32Layout {
-            anchor: *b"_SM_",
-            checksum: 0,
-            length: 0x1F,
-            major,
-            minor,
-            max_structure_size: word(self.largest)?,
-            entry_point_revision: 0,
-            formatted_area: [0; 5],
-            intermediate_anchor: *b"_DMI_",
-            intermediate_checksum: 0,
-            table_length: word(length)?,
-            table_address: 0.into(),
-            structure_count: word(self.count)?,
-            bcd_revision: major << 4 | minor,
-        };
-        let pointer = Pointer {
-            offset: field(offset_of!(EntryPoint32Layout, table_address)),
-            width: PointerWidth::Bytes4,
-            target: 0,
-        };
-        let checksums = [
-            // The whole covers the second, which comes first for that reason.
-            Checksum {
-                offset: field(offset_of!(EntryPoint32Layout, intermediate_checksum)),
-                start: INTERMEDIATE_OFFSET,
-                size_bytes: INTERMEDIATE_BYTES,
-            },
-            Checksum {
-                offset: field(offset_of!(EntryPoint32Layout, checksum)),
-                start: 0,
-                size_bytes: field(size_of::<EntryPoint32Layout>()),
-            },
-        ];
-        Blob::new(layout.as_bytes().to_vec(), [pointer].into(), checksums.into())
-    }
-
-    fn build_entry_point_64(&self) -> Result<Blob, Error> {
-        let length = self.bytes.len();
-        let max = u32::MAX as usize;
-        let too_long = Error::TableTooLong { length, max, anchor: "_SM3_" };
-        let Version { major, minor } = self.version;
-        let layout = EntryPoint64Layout {
-            anchor: *b"_SM3_",
-            checksum: 0,
-            length: 0x18,
-            major,
-            minor,
-            docrev: 0,
-            entry_point_revision: 1,
-            reserved: 0,
-            // Firmware compares this with the size of its file, so it is exact.
-            max_table_bytes: u32::try_from(length).map_err(|_| too_long)?.into(),
-            table_address: 0.into(),
-        };
-        let pointer = Pointer {
-            offset: field(offset_of!(EntryPoint64Layout, table_address)),
-            width: PointerWidth::Bytes8,
-            target: 0,
-        };
-        let checksum = Checksum {
-            offset: field(offset_of!(EntryPoint64Layout, checksum)),
-            start: 0,
-            size_bytes: field(size_of::<EntryPoint64Layout>()),
-        };
-        Blob::new(layout.as_bytes().to_vec(), [pointer].into(), [checksum].into())
-    }
-}
-
-/// Converts an offset within an entry point.
-#[allow(clippy::cast_possible_truncation, reason = "at most 31")]
-const fn field(offset: usize) -> u32 {
-    offset as u32
 }
 
 /// A table with its entry points, complete but for their address.
@@ -277,8 +190,8 @@ const fn field(offset: usize) -> u32 {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SmbiosTables {
     version: Version,
-    entry_point_32: Option<Blob>,
-    entry_point_64: Option<Blob>,
+    entry_point_32: Option<Anchor>,
+    entry_point_64: Option<Anchor>,
     table: Vec<u8>,
 }
 
@@ -326,18 +239,6 @@ impl SmbiosTables {
         self.version
     }
 
-    /// Returns the entry point `_SM_` without a place, if there is one.
-    #[must_use]
-    pub fn entry_point_32(&self) -> Option<&Blob> {
-        self.entry_point_32.as_ref()
-    }
-
-    /// Returns the entry point `_SM3_` without a place, if there is one.
-    #[must_use]
-    pub fn entry_point_64(&self) -> Option<&Blob> {
-        self.entry_point_64.as_ref()
-    }
-
     /// Returns the structures: they have no pointers, so these bytes are final.
     #[must_use]
     pub fn table(&self) -> &[u8] {
@@ -349,11 +250,10 @@ impl SmbiosTables {
     /// # Errors
     /// [`Error::Unreachable`] if there is an entry point `_SM_` and the table is not below 4 GiB.
     pub fn at(&self, table: Gpa) -> Result<PlacedSmbios, Error> {
-        let place =
-            |blob: &Option<Blob>| blob.as_ref().map(|blob| blob.relocated(table)).transpose();
+        let place = |anchor: Anchor| anchor.placed(table);
         Ok(PlacedSmbios {
-            entry_point_32: place(&self.entry_point_32)?,
-            entry_point_64: place(&self.entry_point_64)?,
+            entry_point_32: self.entry_point_32.map(place).transpose()?,
+            entry_point_64: self.entry_point_64.map(place).transpose()?,
             table: self.table.clone(),
         })
     }
@@ -367,17 +267,16 @@ impl SmbiosTables {
         if !base.is_aligned(Self::ENTRY_POINT_ALIGNMENT) {
             return Err(Error::Misaligned { gpa: base });
         }
-        let blobs = [&self.entry_point_64, &self.entry_point_32];
-        let blobs = blobs.into_iter().flatten();
+        let anchors = [self.entry_point_64, self.entry_point_32].into_iter().flatten();
         // Each entry point takes 32 bytes, and no more than two are there.
-        let before = blobs.clone().map(|_| Self::TABLE_OFFSET).sum::<usize>();
+        let before = anchors.clone().map(|_| Self::TABLE_OFFSET).sum::<usize>();
         let offset = u64::try_from(before).unwrap_or(u64::MAX);
         let unreachable = Error::Unreachable { gpa: base, width_bytes: 8 };
         let table = base.checked_add(offset).ok_or(unreachable)?;
         let mut bytes = Vec::with_capacity(before + self.table.len());
-        for blob in blobs {
+        for anchor in anchors {
             let end = bytes.len() + Self::TABLE_OFFSET;
-            bytes.extend_from_slice(&blob.relocated(table)?);
+            bytes.extend_from_slice(&anchor.placed(table)?);
             bytes.resize(end, 0);
         }
         bytes.extend_from_slice(&self.table);
@@ -393,12 +292,12 @@ impl SmbiosTables {
     /// # Errors
     /// [`Error::FwCfgAnchor`] if the entry point that goes with the version was not asked for.
     pub fn fw_cfg_files(&self) -> Result<FwCfgFiles<'_>, Error> {
-        let (blob, anchor) = match self.version.major {
-            2 => (&self.entry_point_32, "_SM_"),
-            _ => (&self.entry_point_64, "_SM3_"),
+        let (entry_point, anchor) = match self.version.major {
+            2 => (self.entry_point_32, "_SM_"),
+            _ => (self.entry_point_64, "_SM3_"),
         };
         let missing = Error::FwCfgAnchor { version: self.version, anchor };
-        let anchor = blob.as_ref().ok_or(missing)?.relocated(Gpa::ZERO)?;
+        let anchor = entry_point.ok_or(missing)?.placed(Gpa::ZERO)?;
         Ok(FwCfgFiles { anchor, tables: &self.table })
     }
 
@@ -408,8 +307,7 @@ impl SmbiosTables {
     /// # Errors
     /// [`Error::Unreachable`], which can't happen at this offset.
     pub fn dump(&self) -> Result<Vec<u8>, Error> {
-        let blob = self.entry_point_64.as_ref().or(self.entry_point_32.as_ref());
-        self.dump_with(blob)
+        self.dump_with(self.entry_point_64.or(self.entry_point_32))
     }
 
     /// As [`dump`](Self::dump), with the entry point `_SM_` if there is one.
@@ -417,13 +315,12 @@ impl SmbiosTables {
     /// # Errors
     /// As for [`dump`](Self::dump).
     pub fn dump_32(&self) -> Result<Vec<u8>, Error> {
-        let blob = self.entry_point_32.as_ref().or(self.entry_point_64.as_ref());
-        self.dump_with(blob)
+        self.dump_with(self.entry_point_32.or(self.entry_point_64))
     }
 
-    fn dump_with(&self, blob: Option<&Blob>) -> Result<Vec<u8>, Error> {
-        let mut bytes = match blob {
-            Some(blob) => blob.relocated(Gpa::new(32))?,
+    fn dump_with(&self, anchor: Option<Anchor>) -> Result<Vec<u8>, Error> {
+        let mut bytes = match anchor {
+            Some(anchor) => anchor.placed(Gpa::new(32))?,
             None => Vec::new(),
         };
         bytes.resize(Self::TABLE_OFFSET, 0);

@@ -4,6 +4,7 @@
 mod common;
 
 use common::{everything, range};
+use guest_state::Gpa;
 use proptest::prelude::*;
 use smbios_builder::*;
 use smbioslib::{SMBiosData, SMBiosMemoryDevice, SMBiosProcessorInformation, SMBiosStringProperty};
@@ -194,8 +195,8 @@ fn a_table_over_64_kib_has_no_32_bit_entry_point() {
     let long = Platform::new(1).oem_string(&"x".repeat(70_000));
     let both = long.clone().entry_points(EntryPoints::Both).build();
     assert!(matches!(both, Err(Error::TableTooLong { max: 0xFFFF, anchor: "_SM_", .. })));
-    let fitting = long.build().unwrap();
-    assert!(fitting.entry_point_32().is_none() && fitting.entry_point_64().is_some());
+    let fitting = long.build().unwrap().at(Gpa::ZERO).unwrap();
+    assert!(fitting.entry_point_32.is_none() && fitting.entry_point_64.is_some());
 }
 
 #[test]

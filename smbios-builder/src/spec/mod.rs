@@ -65,7 +65,9 @@ pub(crate) struct Header {
 const _: () = assert!(size_of::<Header>() == 4);
 
 /// "SMBIOS 2.1 (32-bit) Entry Point".
-#[derive(Clone, Copy, Debug, FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned,
+)]
 #[repr(C)]
 pub(crate) struct EntryPoint32Layout {
     pub(crate) anchor: [u8; 4],
@@ -86,7 +88,9 @@ pub(crate) struct EntryPoint32Layout {
 const _: () = assert!(size_of::<EntryPoint32Layout>() == 31);
 
 /// "SMBIOS 3.0 (64-bit) Entry Point".
-#[derive(Clone, Copy, Debug, FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned,
+)]
 #[repr(C)]
 pub(crate) struct EntryPoint64Layout {
     pub(crate) anchor: [u8; 5],
