@@ -8,9 +8,9 @@ use fw_cfg::{
 };
 use guest_state::MemoryKind;
 
-use smbios_builder::{FwCfgFiles, SmbiosTables};
+use smbios_builder::FwCfgFiles;
 
-use crate::Error;
+use crate::{Error, Tables};
 
 const RSDP_FILE: &str = "etc/acpi/rsdp";
 const TABLES_FILE: &str = "etc/acpi/tables";
@@ -23,24 +23,23 @@ const FLOPPY_FILE: &str = "floppyimg/hvkit.img";
 pub(crate) fn build_fw_cfg(
     memory: &MemoryMap,
     cpus: u32,
-    tables: &TableSet,
-    smbios: &SmbiosTables,
+    Tables { acpi, smbios }: &Tables,
     floppy: Option<Vec<u8>>,
 ) -> Result<FwCfg<'static>, Error> {
     let cpus = u16::try_from(cpus).unwrap_or(u16::MAX);
     // RAM alone: what lies below 1 MiB the firmware knows better.
     let ram = memory.e820().filter(|entry| entry.kind.get() == MemoryKind::RAM.0);
     let script = Script::placing(&[
-        loader_file(RSDP_FILE, tables.rsdp(), Zone::F_SEGMENT, TableSet::RSDP_ALIGNMENT)?,
-        loader_file(TABLES_FILE, tables.tables(), Zone::HIGH, TableSet::ALIGNMENT)?,
+        loader_file(RSDP_FILE, acpi.rsdp(), Zone::F_SEGMENT, TableSet::RSDP_ALIGNMENT)?,
+        loader_file(TABLES_FILE, acpi.tables(), Zone::HIGH, TableSet::ALIGNMENT)?,
     ]);
     let smbios = smbios.fw_cfg_files()?;
     let mut builder = FwCfg::builder()
         .number_u16(Key::NB_CPUS, cpus)?
         .number_u16(Key::MAX_CPUS, cpus)?
         .e820(ram)?
-        .file(RSDP_FILE, tables.rsdp().bytes().to_vec())?
-        .file(TABLES_FILE, tables.tables().bytes().to_vec())?
+        .file(RSDP_FILE, acpi.rsdp().bytes().to_vec())?
+        .file(TABLES_FILE, acpi.tables().bytes().to_vec())?
         .file(SCRIPT_FILE, script.encode())?
         .file(FwCfgFiles::ANCHOR, smbios.anchor)?
         .file(FwCfgFiles::TABLES, smbios.tables.to_vec())?;

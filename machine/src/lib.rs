@@ -21,6 +21,7 @@ pub use execute::{
     Exception, ExecuteError, Executed, InstructionBytes, MemoryBus, REPEAT_LIMIT, execute,
 };
 pub use platform::{Machine, Platform, Start};
+pub use tables::Tables;
 
 pub use chipset::{
     CpuSignal, ExitStatus, InterruptMessage, IoApic, Lint, LocalApic, LocalApicConfig,

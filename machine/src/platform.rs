@@ -2,15 +2,12 @@
 
 use alloc::vec::Vec;
 
-use acpi_builder::TableSet;
 use boot_plan::{BootPlan, Layout, MemoryMap, Placement, Request};
 use elf_boot::{Boot, Protocol, plan_boot};
 use guest_state::{Gpa, MemoryKind, VcpuState};
 use hvmloader_core::{Bios, cmos_registers};
-use smbios_builder::SmbiosTables;
 
-use crate::tables::{build_smbios, build_tables};
-use crate::{Devices, Error, firmware};
+use crate::{Devices, Error, Tables, firmware};
 
 /// Where the RSDP stands for guests that are started directly: the first place that a scan finds.
 const RSDP: Gpa = Gpa::new(0xF_0000);
@@ -72,20 +69,19 @@ impl<'a> Platform<'a> {
     /// # Errors
     /// What is wrong with the memory size, the kernel, the firmware or the number of CPUs.
     pub fn build(self) -> Result<Machine<'a>, Error> {
-        let tables = build_tables(self.cpus)?;
         let memory = MemoryMap::pc(self.memory_bytes)?;
-        let smbios = build_smbios(self.cpus, &memory)?;
+        let tables = Tables::new(self.cpus, &memory)?;
         let cmos = cmos_registers(&memory, self.cpus);
         let signature = self.cpu_signature;
         let mut machine = match self.start {
             Start::Kernel { boot, protocol } => Machine {
-                plan: plan_kernel(boot, protocol, memory, &tables, &smbios)?,
+                plan: plan_kernel(boot, protocol, memory, &tables)?,
                 devices: Devices::new(self.epoch_seconds, None),
                 has_shadow: false,
             },
             Start::Firmware { image, floppy } => {
                 let bios = Bios::new(image)?;
-                let fw_cfg = firmware::build_fw_cfg(&memory, self.cpus, &tables, &smbios, floppy)?;
+                let fw_cfg = firmware::build_fw_cfg(&memory, self.cpus, &tables, floppy)?;
                 let mut plan = BootPlan::new(memory);
                 plan.placements.extend(bios.placements());
                 plan.vcpus.push(bios.reset_state(signature));
@@ -109,16 +105,16 @@ fn plan_kernel<'a>(
     boot: Boot<'a>,
     protocol: Option<Protocol>,
     mut memory: MemoryMap,
-    tables: &TableSet,
-    smbios: &SmbiosTables,
+    tables: &Tables,
 ) -> Result<BootPlan<'a>, Error> {
     let mut layout = Layout::new(&memory);
-    let acpi_bytes = (tables.tables().bytes().len() as u64).next_multiple_of(16);
+    let Tables { acpi, smbios } = tables;
+    let acpi_bytes = (acpi.tables().bytes().len() as u64).next_multiple_of(16);
     let size_bytes = (acpi_bytes + smbios.table().len() as u64).next_multiple_of(0x1000);
     let room = layout.place("acpi and smbios tables", Request::pages(size_bytes).highest())?;
     // The FACS among them must survive sleep, so all of them are NVS.
     memory.set(room, MemoryKind::NVS)?;
-    let placed = tables.at(room.start())?;
+    let placed = acpi.at(room.start())?;
     let smbios_table = room.start().checked_add(acpi_bytes).unwrap_or(room.end());
     let smbios = smbios.at(smbios_table)?;
 

@@ -7,13 +7,32 @@ use boot_plan::MemoryMap;
 use guest_state::{Gpa, GpaRange, MemoryKind};
 use smbios_builder::SmbiosTables;
 
+use crate::Error;
 use crate::ports::{PM_BASE, POWER_OFF_TYPE};
 
 /// Where PCI devices may be put: from the end of low RAM to below the I/O APIC.
 const PCI_WINDOW: core::ops::RangeInclusive<u32> = 0xC000_0000..=0xFEBF_FFFF;
 
-/// Builds the tables for a machine of `cpus` CPUs.
-pub(crate) fn build_tables(cpus: u32) -> Result<TableSet, acpi_builder::Error> {
+/// The tables that tell a guest of its machine, complete but for their address.
+#[derive(Clone, Debug)]
+pub struct Tables {
+    /// ACPI: which devices there are, and where.
+    pub acpi: TableSet,
+    /// SMBIOS: what the machine is, and its memory.
+    pub smbios: SmbiosTables,
+}
+
+impl Tables {
+    /// Builds the tables for a machine of `cpus` CPUs and this memory.
+    ///
+    /// # Errors
+    /// [`Error::Tables`] or [`Error::Smbios`] if they can't express so many CPUs or so much memory.
+    pub fn new(cpus: u32, memory: &MemoryMap) -> Result<Self, Error> {
+        Ok(Self { acpi: build_acpi(cpus)?, smbios: build_smbios(cpus, memory)? })
+    }
+}
+
+fn build_acpi(cpus: u32) -> Result<TableSet, acpi_builder::Error> {
     let processors = Processors::sequential(cpus)?;
     let mut dsdt = Dsdt::new(&processors);
     dsdt.s5_sleep_type = Some(POWER_OFF_TYPE);
@@ -25,11 +44,7 @@ pub(crate) fn build_tables(cpus: u32) -> Result<TableSet, acpi_builder::Error> {
     TableSet::builder(fadt, dsdt.build()?).table(Madt::pc(&processors).build()?).build()
 }
 
-/// Builds the SMBIOS tables for a machine of `cpus` CPUs and this memory.
-pub(crate) fn build_smbios(
-    cpus: u32,
-    memory: &MemoryMap,
-) -> Result<SmbiosTables, smbios_builder::Error> {
+fn build_smbios(cpus: u32, memory: &MemoryMap) -> Result<SmbiosTables, smbios_builder::Error> {
     const FIRST_MIB: Gpa = Gpa::new(1 << 20);
     let mut description = smbios_builder::Platform::new(cpus);
     for range in memory.ranges(MemoryKind::RAM) {

@@ -158,6 +158,12 @@ pub(crate) static ALL: &[Rig] = &[
         needs: &[Need::Tool(&DMIDECODE)],
         check: Check::Cargo(&["test", "-p", "smbios-builder", "--features", "dmidecode-rig"]),
     },
+    Rig {
+        name: "tables",
+        tier: Tier::Ci,
+        needs: &[Need::Tool(&ACPICA), Need::Tool(&DMIDECODE)],
+        check: Check::Cargo(&["test", "-p", "tables", "--features", "tables-rig"]),
+    },
     // What lies outside the workspace: the fuzz bodies over their corpus, and users' programs.
     cargo(
         "fuzz-replay",

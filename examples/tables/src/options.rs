@@ -1,0 +1,73 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use lexopt::{Arg, Parser, ValueExt};
+
+/// What `--help` prints.
+pub(crate) const HELP: &str = "\
+Prints the ACPI and SMBIOS tables that a guest finds on the machine of kvm-vmm and bare-metal.
+
+Usage: tables [OPTIONS]
+
+Options:
+  --cpus N        virtual CPUs; default: 1
+  --memory SIZE   RAM, with K, M, G or T; default: 256M
+  --out DIR       write each table to a file in this folder, which is made if need be: *.dat for
+                  iasl -d, smbios.bin for dmidecode --from-dump
+  -h, --help      print this
+
+Exit status: 0 done, 64 usage, 73 a file can't be written.
+";
+
+/// What the command line asks for.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Options {
+    pub(crate) cpus: u32,
+    pub(crate) memory_bytes: u64,
+    pub(crate) out: Option<PathBuf>,
+}
+
+/// Reads the command line; `None` if it asks for help.
+pub(crate) fn parse(mut parser: Parser) -> Result<Option<Options>, lexopt::Error> {
+    let mut options = Options { cpus: 1, memory_bytes: 256 << 20, out: None };
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Arg::Short('h') | Arg::Long("help") => return Ok(None),
+            Arg::Long("cpus") => options.cpus = parser.value()?.parse()?,
+            Arg::Long("memory") => options.memory_bytes = parser.value()?.parse_with(parse_size)?,
+            Arg::Long("out") => options.out = Some(parser.value()?.into()),
+            other => return Err(other.unexpected()),
+        }
+    }
+    Ok(Some(options))
+}
+
+/// Parses a number of bytes with an optional unit.
+fn parse_size(text: &str) -> Result<u64, &'static str> {
+    let shift = match text.bytes().last() {
+        Some(b'K' | b'k') => 10,
+        Some(b'M' | b'm') => 20,
+        Some(b'G' | b'g') => 30,
+        Some(b'T' | b't') => 40,
+        _ => 0,
+    };
+    let digits = if shift == 0 { text } else { text.get(..text.len() - 1).unwrap_or_default() };
+    let number = digits.parse::<u64>().ok();
+    number.and_then(|number| number.checked_mul(1 << shift)).ok_or("not a size such as 256M")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_units() {
+        for (text, size) in [("4096", 4096), ("1K", 1 << 10), ("2g", 2 << 30), ("3T", 3 << 40)] {
+            assert_eq!(parse_size(text), Ok(size), "{text}");
+        }
+        for text in ["", "M", "-1", "1X", "99999999999T", "\u{fc}"] {
+            assert!(parse_size(text).is_err(), "{text}");
+        }
+    }
+}
