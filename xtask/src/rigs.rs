@@ -242,7 +242,7 @@ pub(crate) static ALL: &[Rig] = &[
         BOCHS_LINUX,
         Boot {
             kernel: Some((&LINUX_TRIXIE, "vmlinuz")),
-            // Measured: 2.29 G, firmware and kernel included. What takes more has got worse.
+            // Measured: 2.38 G, firmware and kernel included. What takes more has got worse.
             options: &["--protocol", "linux64", "--stats", "--max-ticks", "2500000000"],
             ..GUEST
         },
