@@ -87,12 +87,7 @@ pub(crate) fn run(rig: &Rig) -> Verdict {
             Check::Ticks => {
                 let costs = ticks::measure()?;
                 writeln!(log.file, "{costs:#?}")?;
-                let most = costs.first().map_or(u64::MAX, |cost| cost.ticks);
-                Ok(if most <= ticks::MOST_TICKS {
-                    Verdict::Passed
-                } else {
-                    Verdict::Failed(format!("{most} ticks, over {}", ticks::MOST_TICKS))
-                })
+                Ok(ticks::too_many(&costs).map_or(Verdict::Passed, Verdict::Failed))
             }
         }
     };

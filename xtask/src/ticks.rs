@@ -10,17 +10,47 @@ use crate::process;
 
 /// How often the guest executes the instruction.
 const ROUNDS: u32 = 10_000;
-/// The most that an exit answered at once may cost.
-pub(crate) const MOST_TICKS: u64 = 70;
+/// The leaves that are measured: two that the run stub answers itself, and one that takes the path
+/// of every other exit.
+const LEAVES: [(u32, Path); 3] = [(0, Path::Stub), (0x15, Path::Stub), (1, Path::Generic)];
 /// `nop` and `cpuid`, two bytes each.
 const NOP: [u8; 2] = [0x66, 0x90];
 const CPUID: [u8; 2] = [0x0F, 0xA2];
 /// The status with which the guest ends.
 const STATUS: i32 = 3;
 
+/// The way of an exit.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Path {
+    /// Answered inside the run stub.
+    Stub,
+    /// Through the run loop, as every exit that is no such CPUID.
+    Generic,
+}
+
+impl Path {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Stub => "stub",
+            Self::Generic => "generic",
+        }
+    }
+
+    /// The most that it may cost: the aim of 70 in the stub; on the generic path, which is far from
+    /// it, what was measured (710) and a little room for another compiler.
+    const fn most_ticks(self) -> u64 {
+        match self {
+            Self::Stub => 70,
+            Self::Generic => 750,
+        }
+    }
+}
+
 /// What a round trip costs.
 #[derive(Debug)]
 pub(crate) struct Cost {
+    /// The way it took.
+    pub(crate) path: Path,
     /// The leaf.
     pub(crate) leaf: u32,
     /// Instructions, the guest's CPUID included.
@@ -31,12 +61,12 @@ pub(crate) struct Cost {
     pub(crate) fp_saves: usize,
 }
 
-/// Measures leaves that are answered in the run stub, and one that leaves it.
+/// Measures all leaves.
 pub(crate) fn measure() -> Result<Vec<Cost>> {
     let (nop, _) = run(NOP, 0)?;
-    [0, 0x15, 1]
+    LEAVES
         .into_iter()
-        .map(|leaf| {
+        .map(|(leaf, path)| {
             let (ticks, end) = run(CPUID, leaf)?;
             let rounds = u64::from(ROUNDS);
             let difference = ticks.checked_sub(nop).context("CPUID is faster than NOP")?;
@@ -46,6 +76,7 @@ pub(crate) fn measure() -> Result<Vec<Cost>> {
             let count =
                 |names: &[&str]| trace.iter().filter(|name| names.contains(&name.as_str())).count();
             Ok(Cost {
+                path,
                 leaf,
                 ticks,
                 vmreads: count(&["vmread"]),
@@ -61,12 +92,25 @@ pub(crate) fn report(costs: &[Cost]) {
     println!(
         "ticks of a CPUID round trip in Bochs, the guest's instruction included, its loop not"
     );
-    println!("  leaf    ticks  VMREAD  VMWRITE  FXSAVE and FXRSTOR");
-    for Cost { leaf, ticks, vmreads, vmwrites, fp_saves } in costs {
-        println!("  {leaf:<#6x}  {ticks:>5}  {vmreads:>6}  {vmwrites:>7}  {fp_saves:>6}");
+    println!("  leaf    path     ticks  VMREAD  VMWRITE  FXSAVE and FXRSTOR");
+    for Cost { path, leaf, ticks, vmreads, vmwrites, fp_saves } in costs {
+        let path = path.name();
+        println!(
+            "  {leaf:<#6x}  {path:<7}  {ticks:>5}  {vmreads:>6}  {vmwrites:>7}  {fp_saves:>6}"
+        );
     }
-    let holds = costs.first().is_some_and(|cost| cost.ticks <= MOST_TICKS);
-    println!("bar {MOST_TICKS}: {}", if holds { "holds" } else { "DOES NOT HOLD" });
+    let aim = Path::Stub.most_ticks();
+    for Cost { path, leaf, ticks, .. } in costs {
+        let holds = if *ticks <= aim { "holds" } else { "DOES NOT HOLD" };
+        println!("bar {aim}, leaf {leaf:#x}, {} path: {holds}", path.name());
+    }
+}
+
+/// What costs more than it may.
+pub(crate) fn too_many(costs: &[Cost]) -> Option<String> {
+    let cost = costs.iter().find(|cost| cost.ticks > cost.path.most_ticks())?;
+    let (path, most) = (cost.path.name(), cost.path.most_ticks());
+    Some(format!("leaf {:#x}, {path} path: {} ticks, over {most}", cost.leaf, cost.ticks))
 }
 
 /// `mov esi, ROUNDS; again: mov eax, LEAF; INSTRUCTION; dec esi; jnz again; mov al, 1; out 0xF4, al`.

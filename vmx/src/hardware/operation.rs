@@ -209,10 +209,10 @@ impl VmxOperation {
 
 impl Drop for VmxOperation {
     fn drop(&mut self) {
-        // SAFETY: `self` proves root operation. VMXOFF writes no VMCS back, which harms nobody:
-        // a region that still holds one can't be used before VMCLEAR.
         // A failure means the dual-monitor treatment of SMIs, which leaves VMX on; a drop can't say
         // so, and the next VMXON will.
+        // SAFETY: `self` proves root operation. VMXOFF writes no VMCS back, which harms nobody:
+        // a region that still holds one can't be used before VMCLEAR.
         let _ = unsafe { vmxoff() };
     }
 }

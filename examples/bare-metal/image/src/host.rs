@@ -18,6 +18,7 @@ const TASK: u16 = 0x18;
 /// The exit status of a host that failed.
 const STATUS_FAILED: u8 = 69;
 
+// SAFETY: `exceptions.s` defines it with this type, and nothing writes to it.
 unsafe extern "C" {
     /// Thirty-two entries of 16 bytes, in `exceptions.s`.
     static host_exception_entries: [[u8; 16]; 32];

@@ -22,6 +22,7 @@ static mut HEAP_MEMORY: HeapMemory = HeapMemory([0; HEAP_BYTES]);
 #[global_allocator]
 static HEAP: LockedHeap = LockedHeap::empty();
 
+// SAFETY: the linker defines both, at the two ends of the image; only their addresses are used.
 unsafe extern "C" {
     static image_start: u8;
     static image_end: u8;

@@ -15,6 +15,8 @@ use crate::hardware::stop;
 use crate::host::Tables;
 use crate::say;
 
+// SAFETY: `boot.s` defines all three. The first two stand at the ends of code that nothing writes
+// to; the third is eight bytes, aligned, that the trampoline reads and Rust writes as a whole.
 unsafe extern "C" {
     static trampoline_start: u8;
     static trampoline_end: u8;
