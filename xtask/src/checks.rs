@@ -13,7 +13,7 @@ use crate::judge::{Fault, NONCE_OPTION, judge, new_nonce};
 use crate::rigs::{Boot, Check, Host, Need, Rig};
 use crate::toolbox::Toolbox;
 use crate::tools::{BUSYBOX, QEMU, SEABIOS};
-use crate::{initrd, nested, paths, process, repository, ticks};
+use crate::{bench, initrd, nested, paths, process, repository, ticks};
 
 /// How long cargo may build and test.
 const CARGO_LIMIT: Duration = Duration::from_secs(30 * 60);
@@ -84,6 +84,16 @@ pub(crate) fn run(rig: &Rig) -> Verdict {
             }
             Check::Boot(boot) => boot_guest(boot, &mut log),
             Check::Agree(known) => agree(known, &mut log),
+            Check::Memory => {
+                let peak = bench::peak_memory_kib(log.stdio()?)?;
+                writeln!(log.file, "{peak} KiB, at most {}", bench::MOST_MEMORY_KIB)?;
+                Ok(match peak <= bench::MOST_MEMORY_KIB {
+                    true => Verdict::Passed,
+                    false => {
+                        Verdict::Failed(format!("{peak} KiB, over {}", bench::MOST_MEMORY_KIB))
+                    }
+                })
+            }
             Check::Ticks => {
                 let costs = ticks::measure()?;
                 writeln!(log.file, "{costs:#?}")?;

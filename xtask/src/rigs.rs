@@ -47,6 +47,9 @@ pub(crate) enum Check {
     /// Boots the tour on KVM and on bare metal: both must find the same, but for lines that begin
     /// with one of these words.
     Agree(&'static [&'static str]),
+    /// Starts a small guest on KVM: its host must not take more memory than it may; see
+    /// [`crate::bench`].
+    Memory,
     /// Counts what a CPUID exit costs; see [`mod@crate::ticks`].
     Ticks,
 }
@@ -208,6 +211,7 @@ pub(crate) static ALL: &[Rig] = &[
         KVM_SEABIOS,
         Boot { firmware: true, words: "hvkit.resets=cf9,64,92", starts: 4, ..GUEST },
     ),
+    Rig { name: "kvm-memory", tier: Tier::Ci, needs: KVM, check: Check::Memory },
     Rig {
         name: "kvm-endings",
         tier: Tier::Ci,
