@@ -48,7 +48,7 @@ pub(crate) enum Check {
     /// with one of these words.
     Agree(&'static [&'static str]),
     /// Starts a small guest on KVM: its host must not take more memory than it may; see
-    /// [`crate::bench`].
+    /// [`mod@crate::bench`].
     Memory,
     /// Counts what a CPUID exit costs; see [`mod@crate::ticks`].
     Ticks,

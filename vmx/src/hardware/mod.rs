@@ -22,4 +22,4 @@ pub use instructions::{
     vmxon, write_existing,
 };
 pub use operation::{CurrentVmcs, Vmcs, VmxOperation, VmxPage, capabilities, enable};
-pub use run::{FastExit, Handler, OnExit, leave_every_exit};
+pub use run::{ExitHandler, OnExit};

@@ -316,6 +316,17 @@ impl CurrentVmcs<'_> {
     /// Only for exits whose reason [is an instruction](crate::BasicReason::is_instruction).
     #[inline]
     pub fn skip_instruction(&mut self) {
+        if !self.advance_rip() {
+            self.complete_instruction();
+        }
+    }
+
+    /// The first half of [`skip_instruction`](Self::skip_instruction): moves RIP behind the
+    /// instruction that exited. Tells whether that was all; otherwise
+    /// [`complete_instruction`](Self::complete_instruction) does the rest.
+    #[must_use]
+    #[inline]
+    pub fn advance_rip(&mut self) -> bool {
         // SAFETY: `self` proves root operation and a current VMCS.
         let length = unsafe { read_existing(field::EXIT_INSTRUCTION_LENGTH.encoding()) };
         let is_64bit = |vmcs: &Self| {
@@ -326,10 +337,14 @@ impl CurrentVmcs<'_> {
         self.set(field::GUEST_RIP, rip);
         let blocking = self.get(field::GUEST_INTERRUPTIBILITY_STATE);
         let flags = self.get(field::GUEST_RFLAGS);
-        if needs_completion(blocking, flags) {
-            // Fields that always exist can't fail.
-            let _ = complete(self);
-        }
+        !needs_completion(blocking, flags)
+    }
+
+    /// The second half: ends blocking by STI and MOV SS, clears RF, and with TF makes a single-step
+    /// trap pending. Where there is nothing to do it does nothing.
+    pub fn complete_instruction(&mut self) {
+        // Fields that always exist can't fail.
+        let _ = complete(self);
     }
 }
 

@@ -1,9 +1,10 @@
-//! The way into the guest and out of it.
+//! The way into the guest and out of it, and the loop around both.
 //!
-//! What a round trip costs is counted in instructions. From the exit to the entry that answers it
-//! the stub executes 33 besides the handler's own: only the nine registers that a function may
-//! change are saved and loaded, and RBX, which CPUID answers in; the other five stay where they are
-//! and every function keeps them by itself.
+//! What a round trip costs is counted in instructions. From an exit to the entry that answers it the
+//! stub executes 29 besides the handler's own. The guest's registers lie at the lower end of the
+//! stub's frame, where HOST_RSP points, so that they are stored and loaded without a register that
+//! points to them. Only the nine that a function may change are, and RBX, which CPUID answers in;
+//! the other five stay where they are, and every function keeps them by itself.
 
 use core::arch::naked_asm;
 use core::mem::offset_of;
@@ -12,102 +13,145 @@ use super::context::{GuestContext, ScratchRegisters};
 use super::operation::CurrentVmcs;
 use crate::{Error, ExitReason, InstructionError, VmFail, field};
 
-/// Whether a handler on the fast path answered an exit.
+/// What a handler did with an exit.
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnExit {
-    /// It did: the guest goes on.
+    /// It answered it: the guest goes on.
     Resume = 0,
-    /// It did not: [`CurrentVmcs::run`] returns.
-    Leave = 1,
+    /// It passes it on: [`ExitHandler::on_exit`] to [`ExitHandler::on_exit_with_all`], that to the
+    /// caller of [`CurrentVmcs::run`].
+    PassOn = 1,
 }
 
-/// What a handler on the fast path is given besides the registers.
-#[derive(Debug)]
-pub struct FastExit<'a, 'v, C> {
-    /// The VMCS that exited.
-    pub vmcs: &'a mut CurrentVmcs<'v>,
-    /// What the caller of [`CurrentVmcs::run`] gave.
-    pub data: &'a mut C,
+/// What answers the exits of a guest.
+///
+/// `()` answers none: with it [`CurrentVmcs::run`] returns at every exit.
+pub trait ExitHandler {
+    /// Answers an exit with the registers that a function may change, and RBX.
+    ///
+    /// Every exit comes here. CR2, the x87 state and MXCSR are still the guest's: the function must
+    /// not cause a page fault, use x87 or MMX, or calculate in floating point. It may move data in
+    /// XMM registers.
+    fn on_exit(&mut self, vmcs: &mut CurrentVmcs<'_>, registers: &mut ScratchRegisters) -> OnExit;
+
+    /// Answers an exit with all registers: one for which [`on_exit`](Self::on_exit) said
+    /// [`OnExit::PassOn`].
+    fn on_exit_with_all(&mut self, vmcs: &mut CurrentVmcs<'_>, guest: &mut GuestContext) -> OnExit;
 }
 
-/// A handler on the fast path, for [`CurrentVmcs::run`].
-pub type Handler<C> =
-    for<'a, 'v> extern "sysv64" fn(&mut ScratchRegisters, &mut FastExit<'a, 'v, C>) -> OnExit;
+impl ExitHandler for () {
+    fn on_exit(&mut self, _: &mut CurrentVmcs<'_>, _: &mut ScratchRegisters) -> OnExit {
+        OnExit::PassOn
+    }
 
-/// The handler that answers no exit: [`CurrentVmcs::run`] returns on each.
-#[must_use]
-pub extern "sysv64" fn leave_every_exit<C>(
-    _: &mut ScratchRegisters,
-    _: &mut FastExit<'_, '_, C>,
+    fn on_exit_with_all(&mut self, _: &mut CurrentVmcs<'_>, _: &mut GuestContext) -> OnExit {
+        OnExit::PassOn
+    }
+}
+
+extern "sysv64" fn on_exit<H: ExitHandler>(
+    handler: &mut H,
+    vmcs: &mut CurrentVmcs<'_>,
+    registers: &mut ScratchRegisters,
 ) -> OnExit {
-    OnExit::Leave
+    handler.on_exit(vmcs, registers)
+}
+
+extern "sysv64" fn on_exit_with_all<H: ExitHandler>(
+    handler: &mut H,
+    vmcs: &mut CurrentVmcs<'_>,
+    guest: &mut GuestContext,
+) -> OnExit {
+    handler.on_exit_with_all(vmcs, guest)
 }
 
 impl CurrentVmcs<'_> {
-    /// Enters the guest, and returns at the first exit that `handler` does not answer.
+    /// Runs the guest, and returns at the first exit that `handler` leaves it with.
     ///
-    /// Each exit calls `handler` first, with ten registers and `data`; as long as it
-    /// says [`OnExit::Resume`], the guest goes on at once. On return `guest` holds all registers.
-    /// [`leave_every_exit`] makes it return at each exit.
+    /// Each exit calls [`ExitHandler::on_exit`]; as long as that says [`OnExit::Resume`], the guest
+    /// goes on at once. What it can't answer goes to [`ExitHandler::on_exit_with_all`]. On return
+    /// `guest` holds all registers.
     ///
     /// The stub keeps the guest's registers (all 15, RSP is in the VMCS), CR2, x87 and SSE state
     /// apart from the host's, whose MXCSR and x87 control word come back. It sets HOST_RSP and
     /// HOST_RIP by itself. Host code may use SSE freely, not AVX: the upper halves of the YMM
     /// registers, XCR0, the debug registers but DR7, and MSRs that the VMCS does not switch stay the
-    /// guest's. While `handler` runs, CR2 and the x87 state do as well: a handler must neither cause
-    /// a page fault nor use x87 or MMX.
+    /// guest's.
     ///
     /// After an exit interrupts are off (RFLAGS is 2).
     ///
     /// # Errors
-    /// [`Error::Instruction`] if VMLAUNCH or VMRESUME fails: no exit happened. An entry that fails
+    /// [`Error::Instruction`] if VMLAUNCH or VMRESUME fails: that was no exit. An entry that fails
     /// later, on the guest's state, does exit, with reason 33, 34 or 41.
     ///
     /// # Safety
     /// 1. Every address in the VMCS points to what the SDM wants there, which nothing else uses
     ///    against its rules: bitmaps, the EPT tables and every page that they map, MSR lists,
-    ///    virtual-APIC page and others.
+    ///    virtual-APIC page and others. The handler keeps it so.
     /// 2. The host state leads back here: CR3, descriptor tables, segment selectors and bases are
     ///    those that this code runs with, or as good. HOST_RSP and HOST_RIP were not written.
     /// 3. CR4.OSFXSR is set.
     /// 4. What the guest does to state that is not switched, and what MSR lists load, breaks nothing
     ///    of the host.
-    /// 5. `guest.fx` is an area that FXRSTOR64 takes: one that [`FxState::new`](super::FxState::new) made or that an exit
-    ///    stored.
+    /// 5. `guest.fx` is an area that FXRSTOR64 takes: one that [`FxState::new`](super::FxState::new)
+    ///    made or that an exit stored. The handler keeps it so.
+    /// 6. The handler makes no other VMCS current.
     ///
     /// # Source
     /// Intel SDM Vol. 3C, "VMLAUNCH/VMRESUME—Launch/Resume Virtual Machine".
-    #[inline]
-    pub unsafe fn run<C>(
+    pub unsafe fn run<H: ExitHandler>(
         &mut self,
         guest: &mut GuestContext,
-        handler: Handler<C>,
-        data: &mut C,
+        handler: &mut H,
+    ) -> Result<(), Error> {
+        // The stub resumes. So the first exit, after which a VMCS is launched or not, is served here.
+        while !self.is_launched() {
+            // SAFETY: the caller's promises, and `()` changes nothing.
+            unsafe { self.enter(guest, &mut ()) }?;
+            // An entry that failed while it loaded the guest leaves the VMCS as it was.
+            if !ExitReason(self.get(field::EXIT_REASON)).is_entry_failure() {
+                self.set_launched();
+            }
+            if on_exit(handler, self, &mut guest.scratch) == OnExit::PassOn
+                && on_exit_with_all(handler, self, guest) == OnExit::PassOn
+            {
+                return Ok(());
+            }
+        }
+        // SAFETY: the caller's promises.
+        unsafe { self.enter(guest, handler) }
+    }
+
+    /// Enters the guest by VMLAUNCH or VMRESUME, and again by VMRESUME until `handler` leaves.
+    ///
+    /// # Safety
+    /// As for [`run`](Self::run).
+    unsafe fn enter<H: ExitHandler>(
+        &mut self,
+        guest: &mut GuestContext,
+        handler: &mut H,
     ) -> Result<(), Error> {
         let launched = self.is_launched();
         let host_rsp = &raw mut self.vmcs.host_rsp;
-        let mut exit = FastExit { vmcs: self, data };
-        let exit: *mut FastExit<'_, '_, C> = &raw mut exit;
+        let vmcs: *mut Self = self;
+        let calls = Calls {
+            handler: (&raw mut *handler).cast(),
+            vmcs: vmcs.cast(),
+            on_exit: on_exit::<H> as *const (),
+            on_exit_with_all: on_exit_with_all::<H> as *const (),
+        };
         // SAFETY:
         // 1. `self` proves root operation with a current VMCS; the caller answers for its content.
-        // 2. `guest` is valid for reads and writes and 16-byte aligned by its type.
-        // 3. The stub calls `handler` with `guest` and `exit`, whose types are those that `handler`
-        //    takes: the scratch registers are at offset 0 of `GuestContext`. Nothing else uses
-        //    either meanwhile.
-        // 4. `host_rsp` is read and written only before the first entry, before any call of
-        //    `handler`, so that the borrow within `exit` is not disturbed.
-        let status = unsafe {
-            enter_guest(guest, handler as *const (), exit.cast(), launched.into(), host_rsp)
-        };
+        // 2. `guest` is valid for reads and writes.
+        // 3. The stub calls both functions with what `calls` points to and with its own copy of
+        //    `guest`, whose types are those that the functions take: the scratch registers are at
+        //    offset 0 of `GuestContext`. Nothing else uses any of them meanwhile.
+        // 4. `host_rsp` is read and written only before the first entry, before any call, so that
+        //    nobody who uses `vmcs` is disturbed.
+        let status = unsafe { enter_guest(guest, &calls, launched.into(), host_rsp) };
         match status {
-            0 => {
-                // An entry that failed while it loaded the guest leaves the VMCS as it was.
-                if !launched && !ExitReason(self.get(field::EXIT_REASON)).is_entry_failure() {
-                    self.set_launched();
-                }
-                Ok(())
-            }
+            0 => Ok(()),
             1 => Err(entry_failed(launched, VmFail::Invalid)),
             _ => {
                 let number = self.get(field::INSTRUCTION_ERROR);
@@ -123,17 +167,38 @@ fn entry_failed(launched: bool, failure: VmFail) -> Error {
     Error::Instruction { instruction, failure }
 }
 
-/// Enters the guest; returns 0 after an exit that the handler did not answer, 1 for VMfailInvalid,
-/// 2 for VMfailValid.
-///
-/// The frame, upward from HOST_RSP, which is 16-byte aligned: the context (0), the handler's second
-/// argument (8), the handler (16), MXCSR (24) and x87 control word (28) of the host, then the six
+/// What the stub calls, and with what.
+#[repr(C)]
+struct Calls {
+    handler: *mut (),
+    vmcs: *mut (),
+    on_exit: *const (),
+    on_exit_with_all: *const (),
+}
+
+/// The frame of the stub, upward from HOST_RSP, which is 16-byte aligned. Above it are the six
 /// registers that a System V function keeps, and the return address.
+#[repr(C)]
+struct Frame {
+    context: GuestContext,
+    /// Where `context` came from and goes to.
+    guest: *mut GuestContext,
+    calls: Calls,
+    /// The host's.
+    mxcsr: u32,
+    x87_control: u32,
+}
+
+/// How much the stack pointer moves for the frame: a word more than it takes, since the seven above
+/// are no multiple of 16 bytes.
+const FRAME_BYTES: usize = size_of::<Frame>() + 8;
+
+/// Enters the guest; returns 0 after an exit that the handler left with, 1 for VMfailInvalid, 2 for
+/// VMfailValid.
 #[unsafe(naked)]
 unsafe extern "sysv64" fn enter_guest(
     guest: *mut GuestContext,
-    handler: *const (),
-    exit: *mut (),
+    calls: *const Calls,
     launched: u64,
     host_rsp: *mut u64,
 ) -> u64 {
@@ -144,115 +209,149 @@ unsafe extern "sysv64" fn enter_guest(
         "push r13",
         "push r14",
         "push r15",
-        "sub rsp, 40",
-        "mov [rsp], rdi",
-        "mov [rsp + 8], rdx",
-        "mov [rsp + 16], rsi",
-        "stmxcsr [rsp + 24]",
-        "fnstcw [rsp + 28]",
+        "sub rsp, {frame}",
+        "mov [rsp + {guest}], rdi",
+        "movups xmm0, [rsi]",
+        "movups [rsp + {handler}], xmm0",
+        "movups xmm0, [rsi + 16]",
+        "movups [rsp + {on_exit}], xmm0",
+        "stmxcsr [rsp + {mxcsr}]",
+        "fnstcw [rsp + {x87_control}]",
         // The stack of the last run, or another?
-        "cmp [r8], rsp",
+        "cmp [rcx], rsp",
         "je 2f",
         "mov eax, {host_rsp}",
         "vmwrite rax, rsp",
         "jbe 5f",
         "mov eax, {host_rip}",
-        "lea rdx, [rip + 4f]",
-        "vmwrite rax, rdx",
+        "lea r8, [rip + 4f]",
+        "vmwrite rax, r8",
         "jbe 5f",
-        "mov [r8], rsp",
+        "mov [rcx], rsp",
         "2:",
-        "mov rax, [rdi + {cr2}]",
+        "mov rsi, rdi",
+        "mov rdi, rsp",
+        "mov ecx, {words}",
+        "rep movsq",
+        "test rdx, rdx",
+        "jnz 9f",
+        "mov rax, [rsp + {cr2}]",
         "mov cr2, rax",
-        "fxrstor64 [rdi + {fx}]",
-        "mov rbx, [rdi + {rbx}]",
-        "mov rbp, [rdi + {rbp}]",
-        "mov r12, [rdi + {r12}]",
-        "mov r13, [rdi + {r13}]",
-        "mov r14, [rdi + {r14}]",
-        "mov r15, [rdi + {r15}]",
-        "test rcx, rcx",
-        "mov rax, [rdi + {rax}]",
-        "mov rcx, [rdi + {rcx}]",
-        "mov rdx, [rdi + {rdx}]",
-        "mov rsi, [rdi + {rsi}]",
-        "mov r8, [rdi + {r8}]",
-        "mov r9, [rdi + {r9}]",
-        "mov r10, [rdi + {r10}]",
-        "mov r11, [rdi + {r11}]",
-        "mov rdi, [rdi + {rdi}]",
-        "jnz 3f",
+        "fxrstor64 [rsp + {fx}]",
+        "mov rax, [rsp + {rax}]",
+        "mov rbx, [rsp + {rbx}]",
+        "mov rcx, [rsp + {rcx}]",
+        "mov rdx, [rsp + {rdx}]",
+        "mov rsi, [rsp + {rsi}]",
+        "mov rdi, [rsp + {rdi}]",
+        "mov rbp, [rsp + {rbp}]",
+        "mov r8, [rsp + {r8}]",
+        "mov r9, [rsp + {r9}]",
+        "mov r10, [rsp + {r10}]",
+        "mov r11, [rsp + {r11}]",
+        "mov r12, [rsp + {r12}]",
+        "mov r13, [rsp + {r13}]",
+        "mov r14, [rsp + {r14}]",
+        "mov r15, [rsp + {r15}]",
         "vmlaunch",
-        "jmp 6f",
-        "3:",
-        "vmresume",
         "jmp 6f",
         // HOST_RIP.
         "4:",
-        "push rax",
-        "mov rax, [rsp + 8]",
-        "mov [rax + {rbx}], rbx",
-        "mov [rax + {rcx}], rcx",
-        "mov [rax + {rdx}], rdx",
-        "mov [rax + {rsi}], rsi",
-        "mov [rax + {rdi}], rdi",
-        "mov [rax + {r8}], r8",
-        "mov [rax + {r9}], r9",
-        "mov [rax + {r10}], r10",
-        "mov [rax + {r11}], r11",
-        "pop qword ptr [rax + {rax}]",
-        "fxsave64 [rax + {fx}]",
-        "ldmxcsr [rsp + 24]",
-        "mov rdi, rax",
-        "mov rsi, [rsp + 8]",
-        "call [rsp + 16]",
+        "mov [rsp + {rax}], rax",
+        "mov [rsp + {rbx}], rbx",
+        "mov [rsp + {rcx}], rcx",
+        "mov [rsp + {rdx}], rdx",
+        "mov [rsp + {rsi}], rsi",
+        "mov [rsp + {rdi}], rdi",
+        "mov [rsp + {r8}], r8",
+        "mov [rsp + {r9}], r9",
+        "mov [rsp + {r10}], r10",
+        "mov [rsp + {r11}], r11",
+        "fxsave64 [rsp + {fx}]",
+        "mov rdi, [rsp + {handler}]",
+        "mov rsi, [rsp + {vmcs}]",
+        "mov rdx, rsp",
+        "call [rsp + {on_exit}]",
         "test eax, eax",
-        "mov rdi, [rsp]",
         "jnz 7f",
-        "fxrstor64 [rdi + {fx}]",
-        "mov rax, [rdi + {rax}]",
-        "mov rbx, [rdi + {rbx}]",
-        "mov rcx, [rdi + {rcx}]",
-        "mov rdx, [rdi + {rdx}]",
-        "mov rsi, [rdi + {rsi}]",
-        "mov r8, [rdi + {r8}]",
-        "mov r9, [rdi + {r9}]",
-        "mov r10, [rdi + {r10}]",
-        "mov r11, [rdi + {r11}]",
-        "mov rdi, [rdi + {rdi}]",
+        "3:",
+        "fxrstor64 [rsp + {fx}]",
+        "mov rax, [rsp + {rax}]",
+        "mov rbx, [rsp + {rbx}]",
+        "mov rcx, [rsp + {rcx}]",
+        "mov rdx, [rsp + {rdx}]",
+        "mov rsi, [rsp + {rsi}]",
+        "mov rdi, [rsp + {rdi}]",
+        "mov r8, [rsp + {r8}]",
+        "mov r9, [rsp + {r9}]",
+        "mov r10, [rsp + {r10}]",
+        "mov r11, [rsp + {r11}]",
         "vmresume",
         "jmp 6f",
+        // The handler wants all registers.
+        "7:",
+        "mov [rsp + {rbp}], rbp",
+        "mov [rsp + {r12}], r12",
+        "mov [rsp + {r13}], r13",
+        "mov [rsp + {r14}], r14",
+        "mov [rsp + {r15}], r15",
+        "mov rax, cr2",
+        "mov [rsp + {cr2}], rax",
+        "fninit",
+        "fldcw [rsp + {x87_control}]",
+        "ldmxcsr [rsp + {mxcsr}]",
+        "mov rdi, [rsp + {handler}]",
+        "mov rsi, [rsp + {vmcs}]",
+        "mov rdx, rsp",
+        "call [rsp + {on_exit_with_all}]",
+        "test eax, eax",
+        "jnz 8f",
+        "9:",
+        "mov rax, [rsp + {cr2}]",
+        "mov cr2, rax",
+        "mov rbp, [rsp + {rbp}]",
+        "mov r12, [rsp + {r12}]",
+        "mov r13, [rsp + {r13}]",
+        "mov r14, [rsp + {r14}]",
+        "mov r15, [rsp + {r15}]",
+        "jmp 3b",
+        // The handler leaves, and the host's x87 and SSE settings are back.
+        "8:",
+        "xor ebx, ebx",
+        "jmp 12f",
         // A VMWRITE failed before anything of the guest was loaded.
         "5:",
-        "setc al",
+        "setc bl",
         "setz cl",
-        "jmp 9f",
-        // The entry failed. The context holds the scratch registers and the x87 and SSE state.
-        "6:",
-        "setc al",
-        "setz cl",
-        "mov rdi, [rsp]",
-        "jmp 8f",
-        // The handler leaves.
-        "7:",
-        "xor eax, eax",
-        "xor ecx, ecx",
-        "8:",
-        "mov [rdi + {rbp}], rbp",
-        "mov [rdi + {r12}], r12",
-        "mov [rdi + {r13}], r13",
-        "mov [rdi + {r14}], r14",
-        "mov [rdi + {r15}], r15",
-        "mov rdx, cr2",
-        "mov [rdi + {cr2}], rdx",
-        "fninit",
-        "fldcw [rsp + 28]",
-        "ldmxcsr [rsp + 24]",
-        "9:",
-        "movzx eax, al",
+        "movzx ebx, bl",
         "movzx ecx, cl",
-        "lea eax, [eax + 2 * ecx]",
-        "add rsp, 40",
+        "lea ebx, [ebx + 2 * ecx]",
+        "jmp 13f",
+        // The entry failed. The frame has all registers but those that stayed in the processor.
+        "6:",
+        "mov [rsp + {rbp}], rbp",
+        "mov [rsp + {r12}], r12",
+        "mov [rsp + {r13}], r13",
+        "mov [rsp + {r14}], r14",
+        "mov [rsp + {r15}], r15",
+        "mov rax, cr2",
+        "mov [rsp + {cr2}], rax",
+        "setc bl",
+        "setz cl",
+        "movzx ebx, bl",
+        "movzx ecx, cl",
+        "lea ebx, [ebx + 2 * ecx]",
+        "fninit",
+        "fldcw [rsp + {x87_control}]",
+        "ldmxcsr [rsp + {mxcsr}]",
+        "12:",
+        "mov rsi, rsp",
+        "mov rdi, [rsp + {guest}]",
+        "mov ecx, {words}",
+        "rep movsq",
+        "13:",
+        "mov eax, ebx",
+        "add rsp, {frame}",
         "pop r15",
         "pop r14",
         "pop r13",
@@ -260,27 +359,39 @@ unsafe extern "sysv64" fn enter_guest(
         "pop rbx",
         "pop rbp",
         "ret",
+        frame = const FRAME_BYTES,
+        words = const size_of::<GuestContext>() / 8,
+        guest = const offset_of!(Frame, guest),
+        handler = const offset_of!(Frame, calls.handler),
+        vmcs = const offset_of!(Frame, calls.vmcs),
+        on_exit = const offset_of!(Frame, calls.on_exit),
+        on_exit_with_all = const offset_of!(Frame, calls.on_exit_with_all),
+        mxcsr = const offset_of!(Frame, mxcsr),
+        x87_control = const offset_of!(Frame, x87_control),
         host_rsp = const field::HOST_RSP.encoding().as_u32(),
         host_rip = const field::HOST_RIP.encoding().as_u32(),
-        rax = const offset_of!(GuestContext, scratch.rax),
-        rcx = const offset_of!(GuestContext, scratch.rcx),
-        rdx = const offset_of!(GuestContext, scratch.rdx),
-        rsi = const offset_of!(GuestContext, scratch.rsi),
-        rdi = const offset_of!(GuestContext, scratch.rdi),
-        r8 = const offset_of!(GuestContext, scratch.r8),
-        r9 = const offset_of!(GuestContext, scratch.r9),
-        r10 = const offset_of!(GuestContext, scratch.r10),
-        r11 = const offset_of!(GuestContext, scratch.r11),
-        rbx = const offset_of!(GuestContext, scratch.rbx),
-        rbp = const offset_of!(GuestContext, rbp),
-        r12 = const offset_of!(GuestContext, r12),
-        r13 = const offset_of!(GuestContext, r13),
-        r14 = const offset_of!(GuestContext, r14),
-        r15 = const offset_of!(GuestContext, r15),
-        cr2 = const offset_of!(GuestContext, cr2),
-        fx = const offset_of!(GuestContext, fx),
+        rax = const offset_of!(Frame, context.scratch.rax),
+        rbx = const offset_of!(Frame, context.scratch.rbx),
+        rcx = const offset_of!(Frame, context.scratch.rcx),
+        rdx = const offset_of!(Frame, context.scratch.rdx),
+        rsi = const offset_of!(Frame, context.scratch.rsi),
+        rdi = const offset_of!(Frame, context.scratch.rdi),
+        r8 = const offset_of!(Frame, context.scratch.r8),
+        r9 = const offset_of!(Frame, context.scratch.r9),
+        r10 = const offset_of!(Frame, context.scratch.r10),
+        r11 = const offset_of!(Frame, context.scratch.r11),
+        rbp = const offset_of!(Frame, context.rbp),
+        r12 = const offset_of!(Frame, context.r12),
+        r13 = const offset_of!(Frame, context.r13),
+        r14 = const offset_of!(Frame, context.r14),
+        r15 = const offset_of!(Frame, context.r15),
+        cr2 = const offset_of!(Frame, context.cr2),
+        fx = const offset_of!(Frame, context.fx),
     )
 }
 
+const _: () = assert!(offset_of!(Frame, context) == 0);
 const _: () = assert!(offset_of!(GuestContext, scratch) == 0);
-const _: () = assert!(offset_of!(GuestContext, fx).is_multiple_of(16));
+const _: () = assert!(offset_of!(Frame, context.fx).is_multiple_of(16));
+// The seven words above the frame, and the frame, are a multiple of 16 bytes.
+const _: () = assert!((FRAME_BYTES + 7 * 8).is_multiple_of(16));

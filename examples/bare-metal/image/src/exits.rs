@@ -1,41 +1,49 @@
 //! What each exit asks for.
 
-use bare_metal_image::guest_cpuid;
-use guest_state::{cr0, cr4, efer};
+use guest_state::{AccessRights, cr0, cr4, efer};
 use machine::{Exception, Executed, execute};
+use vmx::hardware::{CurrentVmcs, GuestContext, ScratchRegisters};
 use vmx::{CrAccess, Event, EventKind, Exit, IoExit, VmcsAccess, field};
 
 use crate::board::Bus;
-use crate::clock::Clock;
+use crate::cpu::reload_pdptes;
 use crate::crash::Crash;
 use crate::guest::Guest;
 use crate::hardware::{cpuid, halves, xsetbv};
-use crate::vcpu::Vcpu;
+use crate::session::{Served, Session};
 
-impl Vcpu<'_> {
-    /// Answers an exit.
+impl Session<'_> {
+    /// Answers an exit with the registers that are at hand, if these are enough.
     pub(crate) fn serve(
         &mut self,
         exit: Exit,
-        guest: &mut Guest,
-        clock: &Clock,
-    ) -> Result<(), Crash> {
+        vmcs: &mut CurrentVmcs<'_>,
+        registers: &mut ScratchRegisters,
+    ) -> Result<Served, Crash> {
         match exit {
-            Exit::Cpuid => self.serve_cpuid(),
-            Exit::Io(io) => return self.serve_io(io, guest, clock),
-            Exit::EptViolation(_) => return self.execute(guest, clock),
-            Exit::Rdmsr => return self.serve_rdmsr(guest, clock),
-            Exit::Wrmsr => return self.serve_wrmsr(guest, clock),
-            Exit::CrAccess(access) => return self.serve_cr(access, guest, clock),
-            Exit::Hlt => {
-                self.vmcs.skip_instruction();
-                self.is_halted = true;
+            Exit::Cpuid => {
+                let [leaf, subleaf] = [registers.rax, registers.rcx].map(|value| halves(value)[0]);
+                [registers.rax, registers.rbx, registers.rcx, registers.rdx] =
+                    self.cpu.cpuid(leaf, subleaf);
+                vmcs.skip_instruction();
+                return Ok(Served::Apart);
             }
-            Exit::Xsetbv => return self.serve_xsetbv(),
+            Exit::Io(io) if io.string.is_none() => self.serve_io(io, vmcs, registers),
+            Exit::Io(_) | Exit::EptViolation(_) | Exit::CrAccess(_) => return Ok(Served::NeedsAll),
+            Exit::Rdmsr => self.serve_rdmsr(vmcs, registers)?,
+            Exit::Wrmsr => self.serve_wrmsr(vmcs, registers)?,
+            Exit::Hlt => {
+                vmcs.skip_instruction();
+                self.cpu.is_halted = true;
+            }
+            Exit::Xsetbv => self.serve_xsetbv(vmcs, registers)?,
             // Caches are coherent: there is nothing to write back.
-            Exit::Wbinvd | Exit::Invd => self.vmcs.skip_instruction(),
-            Exit::Rdpmc => return self.raise(Event::GENERAL_PROTECTION),
-            // These come in their time, and the loop looks at everything anew.
+            Exit::Wbinvd | Exit::Invd => {
+                vmcs.skip_instruction();
+                return Ok(Served::Apart);
+            }
+            Exit::Rdpmc => self.cpu.raise(Event::GENERAL_PROTECTION)?,
+            // These come in their time, and settling looks at everything anew.
             Exit::PreemptionTimer
             | Exit::InterruptWindow
             | Exit::NmiWindow
@@ -55,68 +63,78 @@ impl Vcpu<'_> {
             | Exit::Mwait
             | Exit::Vmfunc
             | Exit::Encls
-            | Exit::Enclv => return self.raise(Event::INVALID_OPCODE),
+            | Exit::Enclv => self.cpu.raise(Event::INVALID_OPCODE)?,
             other => return Err(Crash::Exit(other)),
         }
-        Ok(())
+        Ok(Served::Done)
     }
 
-    fn serve_cpuid(&mut self) {
-        let [leaf, _] = halves(self.context.scratch.rax);
-        let [subleaf, _] = halves(self.context.scratch.rcx);
-        self.cpu.osxsave = self.vmcs.get(field::GUEST_CR4) & cr4::OSXSAVE != 0;
-        let found = guest_cpuid(leaf, subleaf, cpuid(leaf, subleaf), &self.cpu);
-        self.context.scratch.rax = found.eax.into();
-        self.context.scratch.rbx = found.ebx.into();
-        self.context.scratch.rcx = found.ecx.into();
-        self.context.scratch.rdx = found.edx.into();
-        self.vmcs.skip_instruction();
-    }
-
-    fn serve_io(&mut self, io: IoExit, guest: &mut Guest, clock: &Clock) -> Result<(), Crash> {
-        if io.string.is_some() {
-            return self.serve_string_io(io, guest, clock);
+    /// Answers an exit that needs all registers.
+    pub(crate) fn serve_with_all(
+        &mut self,
+        exit: Exit,
+        vmcs: &mut CurrentVmcs<'_>,
+        context: &mut GuestContext,
+    ) -> Result<(), Crash> {
+        match exit {
+            Exit::Io(io) => self.serve_string_io(io, vmcs, context),
+            Exit::EptViolation(_) => self.execute(vmcs, context),
+            Exit::CrAccess(access) => self.serve_cr(access, vmcs, context),
+            other => Err(Crash::Exit(other)),
         }
-        let Guest { devices, board, .. } = guest;
+    }
+
+    fn serve_io(
+        &mut self,
+        io: IoExit,
+        vmcs: &mut CurrentVmcs<'_>,
+        registers: &mut ScratchRegisters,
+    ) {
+        let now = self.clock.now();
+        let Guest { devices, board, .. } = &mut *self.guest;
         let size = usize::from(io.size_bytes);
-        let mut bytes = self.context.scratch.rax.to_le_bytes();
+        let mut bytes = registers.rax.to_le_bytes();
         if io.is_in {
-            devices.port_read(io.port, size, &mut bytes[..size], clock.now(), board);
+            devices.port_read(io.port, size, &mut bytes[..size], now, board);
             let value = u64::from_le_bytes(bytes);
             // A read of 32 bits clears the upper half.
-            self.context.scratch.rax = if size == 4 { value & 0xFFFF_FFFF } else { value };
+            registers.rax = if size == 4 { value & 0xFFFF_FFFF } else { value };
         } else {
-            devices.port_write(io.port, size, &bytes[..size], clock.now(), board);
+            devices.port_write(io.port, size, &bytes[..size], now, board);
         }
-        self.vmcs.skip_instruction();
-        Ok(())
+        vmcs.skip_instruction();
     }
 
     /// Executes the instruction that touched what is not RAM.
-    fn execute(&mut self, guest: &mut Guest, clock: &Clock) -> Result<(), Crash> {
-        let Guest { devices, board, .. } = guest;
-        let mut state = self.state()?;
-        let physical_bits = u32::from(self.caps.widths.physical);
+    fn execute(
+        &mut self,
+        vmcs: &mut CurrentVmcs<'_>,
+        context: &mut GuestContext,
+    ) -> Result<(), Crash> {
+        let mut state = self.cpu.state(vmcs, context)?;
+        let physical_bits = u32::from(self.cpu.caps.widths.physical);
+        let now = self.clock.now();
+        let Guest { devices, board, .. } = &mut *self.guest;
         let ram = board.ram;
-        let mut bus = Bus { board, devices, now: clock.now() };
+        let mut bus = Bus { board, devices, now };
         let executed = execute(&mut state, physical_bits, &ram, &mut bus)?;
-        self.context = vmx::hardware::GuestContext::new(&state);
-        self.vmcs.write(field::GUEST_RSP, state.general.rsp)?;
-        self.vmcs.write(field::GUEST_RIP, state.rip)?;
-        self.vmcs.write(field::GUEST_RFLAGS, state.rflags)?;
+        *context = GuestContext::new(&state);
+        vmcs.write(field::GUEST_RSP, state.general.rsp)?;
+        vmcs.write(field::GUEST_RIP, state.rip)?;
+        vmcs.write(field::GUEST_RFLAGS, state.rflags)?;
         match executed {
             Executed::Completed => {
                 // What the end of an instruction does besides moving RIP on.
-                vmx::skip_instruction(&mut self.vmcs, 0)?;
+                vmx::skip_instruction(vmcs, 0)?;
                 Ok(())
             }
             Executed::Repeating => Ok(()),
             Executed::Faulted(exception) => {
                 if let Exception::PageFault(fault) = exception {
-                    self.context.cr2 = fault.address.as_u64();
+                    context.cr2 = fault.address.as_u64();
                 }
                 let (vector, error_code) = (exception.vector(), exception.error_code());
-                self.raise(Event::Exception { vector, error_code })
+                self.cpu.raise(Event::Exception { vector, error_code })
             }
         }
     }
@@ -124,44 +142,50 @@ impl Vcpu<'_> {
     fn serve_cr(
         &mut self,
         access: CrAccess,
-        guest: &mut Guest,
-        clock: &Clock,
+        vmcs: &mut CurrentVmcs<'_>,
+        context: &mut GuestContext,
     ) -> Result<(), Crash> {
-        let old = vmx::read_guest_cr0(&self.vmcs)?;
+        let old = vmx::read_guest_cr0(vmcs)?;
         match access {
-            CrAccess::MovTo { cr: 0, register } => {
-                return self.write_cr0(self.register(register), guest);
+            CrAccess::MovTo { cr: 0, register: from } => {
+                return self.write_cr0(register(from, vmcs, context), vmcs, context);
             }
-            CrAccess::Clts => return self.write_cr0(old & !cr0::TS, guest),
+            CrAccess::Clts => return self.write_cr0(old & !cr0::TS, vmcs, context),
             CrAccess::Lmsw { source, .. } => {
                 // It can set PE but not clear it.
                 let low = u64::from(source & 0xF);
-                return self.write_cr0(old & !0xE | low, guest);
+                return self.write_cr0(old & !0xE | low, vmcs, context);
             }
-            CrAccess::MovTo { cr: 4, register } => {
-                return self.write_cr4(self.register(register), guest);
+            CrAccess::MovTo { cr: 4, register: from } => {
+                return self.write_cr4(register(from, vmcs, context), vmcs, context);
             }
-            CrAccess::MovTo { cr: 8, register } => {
-                if guest.board.apic.write_cr8(self.register(register)).is_err() {
-                    return self.raise(Event::GENERAL_PROTECTION);
+            CrAccess::MovTo { cr: 8, register: from } => {
+                let apic = &mut self.guest.board.apic;
+                if apic.write_cr8(register(from, vmcs, context)).is_err() {
+                    return self.cpu.raise(Event::GENERAL_PROTECTION);
                 }
-                guest.board.apic.advance(clock.now());
+                apic.advance(self.clock.now());
             }
-            CrAccess::MovFrom { cr: 8, register } => {
-                self.set_register(register, guest.board.apic.cr8());
+            CrAccess::MovFrom { cr: 8, register: to } => {
+                set_register(to, self.guest.board.apic.cr8(), vmcs, context);
             }
             CrAccess::MovTo { .. } | CrAccess::MovFrom { .. } => {
                 return Err(Crash::Exit(Exit::CrAccess(access)));
             }
         }
-        self.vmcs.skip_instruction();
+        vmcs.skip_instruction();
         Ok(())
     }
 
     /// # Source
     /// Intel SDM Vol. 2B, "MOV—Move to/from Control Registers", exceptions.
-    fn write_cr0(&mut self, value: u64, guest: &Guest) -> Result<(), Crash> {
-        let state = self.state()?;
+    fn write_cr0(
+        &mut self,
+        value: u64,
+        vmcs: &mut CurrentVmcs<'_>,
+        context: &GuestContext,
+    ) -> Result<(), Crash> {
+        let state = self.cpu.state(vmcs, context)?;
         let value = value | cr0::ET;
         let turns_on = value & cr0::PG != 0 && state.cr0 & cr0::PG == 0;
         let turns_off = value & cr0::PG == 0 && state.cr0 & cr0::PG != 0;
@@ -173,45 +197,62 @@ impl Vcpu<'_> {
                 && (state.cr4 & cr4::PAE == 0 || state.cs.access.is_64bit()))
             || (turns_off && state.is_64bit());
         if is_wrong {
-            return self.raise(Event::GENERAL_PROTECTION);
+            return self.cpu.raise(Event::GENERAL_PROTECTION);
         }
-        vmx::write_guest_cr0(&mut self.vmcs, &self.caps, value & !RESERVED_CR0)?;
-        self.reload_pdptes(&guest.board)?;
-        self.vmcs.skip_instruction();
-        Ok(())
+        vmx::write_guest_cr0(vmcs, &self.cpu.caps, value & !RESERVED_CR0)?;
+        self.after_paging_change(vmcs, context)
     }
 
-    fn write_cr4(&mut self, value: u64, guest: &Guest) -> Result<(), Crash> {
-        let state = self.state()?;
+    fn write_cr4(
+        &mut self,
+        value: u64,
+        vmcs: &mut CurrentVmcs<'_>,
+        context: &GuestContext,
+    ) -> Result<(), Crash> {
+        let state = self.cpu.state(vmcs, context)?;
         let is_long = state.efer & efer::LMA != 0;
         // The guest's CPUID has none of these.
         let hidden = cr4::VMXE | cr4::LA57 | cr4::PKE | cr4::CET | cr4::PKS | 1 << 14;
-        let is_wrong = value & !(self.caps.cr4_fixed1 & !hidden) != 0
+        let is_wrong = value & !(self.cpu.caps.cr4_fixed1 & !hidden) != 0
             || (is_long && value & cr4::PAE == 0)
             || (value & cr4::PCIDE != 0 && !is_long);
         if is_wrong {
-            return self.raise(Event::GENERAL_PROTECTION);
+            return self.cpu.raise(Event::GENERAL_PROTECTION);
         }
-        vmx::write_guest_cr4(&mut self.vmcs, &self.caps, value)?;
-        self.reload_pdptes(&guest.board)?;
-        self.vmcs.skip_instruction();
+        vmx::write_guest_cr4(vmcs, &self.cpu.caps, value)?;
+        self.cpu.set_osxsave(value);
+        self.after_paging_change(vmcs, context)
+    }
+
+    /// Ends a write to CR0 or CR4.
+    fn after_paging_change(
+        &mut self,
+        vmcs: &mut CurrentVmcs<'_>,
+        context: &GuestContext,
+    ) -> Result<(), Crash> {
+        reload_pdptes(&self.cpu.state(vmcs, context)?, vmcs, &self.guest.board)?;
+        vmcs.skip_instruction();
         Ok(())
     }
 
     /// # Source
     /// Intel SDM Vol. 2D, "XSETBV—Set Extended Control Register".
-    fn serve_xsetbv(&mut self) -> Result<(), Crash> {
+    fn serve_xsetbv(
+        &mut self,
+        vmcs: &mut CurrentVmcs<'_>,
+        registers: &ScratchRegisters,
+    ) -> Result<(), Crash> {
         const X87: u64 = 1 << 0;
         const SSE: u64 = 1 << 1;
         const AVX: u64 = 1 << 2;
         const BOUND: u64 = 3 << 3;
         const AVX512: u64 = 7 << 5;
-        let value = self.context.scratch.rdx << 32 | self.context.scratch.rax & 0xFFFF_FFFF;
+        let value = registers.rdx << 32 | registers.rax & 0xFFFF_FFFF;
         let listed = cpuid(0xD, 0);
         let allowed =
             (u64::from(listed.edx) << 32 | u64::from(listed.eax)) & (X87 | SSE | AVX | AVX512);
         let together = |set: u64| value & set == 0 || value & set == set;
-        let [index, _] = halves(self.context.scratch.rcx);
+        let [index, _] = halves(registers.rcx);
         let is_wrong = index != 0
             || value & X87 == 0
             || value & !allowed != 0
@@ -219,15 +260,33 @@ impl Vcpu<'_> {
             || (value & AVX512 != 0 && value & AVX == 0)
             || !together(AVX512)
             || !together(BOUND)
-            || self.state()?.ss.access.dpl() != 0;
+            || AccessRights(vmcs.get(field::GUEST_SS_ACCESS_RIGHTS)).dpl() != 0;
         if is_wrong {
-            return self.raise(Event::GENERAL_PROTECTION);
+            return self.cpu.raise(Event::GENERAL_PROTECTION);
         }
         // SAFETY: the guest could execute it, so CR4.OSXSAVE of the CPU is set in the guest, and
         // `enable_xsave` set it here; the checks above are the SDM's.
         unsafe { xsetbv(value) };
-        self.vmcs.skip_instruction();
+        vmcs.skip_instruction();
         Ok(())
+    }
+}
+
+/// Returns a general-purpose register by its number.
+pub(crate) fn register(number: u8, vmcs: &CurrentVmcs<'_>, context: &GuestContext) -> u64 {
+    context.register(number).unwrap_or_else(|| vmcs.get(field::GUEST_RSP))
+}
+
+/// Sets a general-purpose register by its number.
+pub(crate) fn set_register(
+    number: u8,
+    value: u64,
+    vmcs: &mut CurrentVmcs<'_>,
+    context: &mut GuestContext,
+) {
+    match context.register_mut(number) {
+        Some(register) => *register = value,
+        None => vmcs.set(field::GUEST_RSP, value),
     }
 }
 

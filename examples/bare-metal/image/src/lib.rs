@@ -8,10 +8,12 @@ mod acpi;
 mod boot_info;
 mod config;
 mod cpuid;
+mod cpuid_table;
 mod wire;
 
 pub use acpi::enabled_processors;
 pub use boot_info::{BootError, BootInfo, Loader, Module, Physical};
 pub use config::{Config, ConfigError, FieldValue};
 pub use cpuid::{Cpuid, GuestCpu, guest_cpuid};
+pub use cpuid_table::{CpuidAnswer, CpuidTable};
 pub use wire::{Channel, Decoder, Encoder};

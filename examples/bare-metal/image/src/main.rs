@@ -6,9 +6,9 @@ extern crate alloc;
 
 mod board;
 mod clock;
+mod cpu;
 mod crash;
 mod exits;
-mod fast;
 mod guest;
 mod hardware;
 mod host;
@@ -16,9 +16,9 @@ mod memory;
 mod msr;
 mod output;
 mod run;
+mod session;
 mod smp;
 mod string_io;
-mod vcpu;
 
 use alloc::boxed::Box;
 use core::arch::global_asm;
@@ -65,7 +65,7 @@ extern "C" fn hypervisor_main(started_by: u32, information: u32) -> ! {
     // SAFETY: CPL is 0.
     let caps: VmxCaps = unsafe { vmx_hardware::capabilities() }
         .unwrap_or_else(|error| fail(status::NO_VMX, &error));
-    let controls = vcpu::solve_controls(&caps).unwrap_or_else(|error| fail(status::NO_VMX, &error));
+    let controls = cpu::solve_controls(&caps).unwrap_or_else(|error| fail(status::NO_VMX, &error));
     // SAFETY: CPL is 0, and this code depends on no bit of CR0 and CR4 that VMX forbids.
     if let Err(error) = unsafe { vmx_hardware::enable(&caps) } {
         fail(status::NO_VMX, &error);

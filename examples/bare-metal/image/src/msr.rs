@@ -1,14 +1,14 @@
 //! MSRs whose accesses exit.
 
-use guest_state::{FIXED_MTRRS, cr0, efer};
+use guest_state::{FIXED_MTRRS, Mtrrs, cr0, efer};
 use machine::LocalApic;
+use vmx::hardware::{CurrentVmcs, ScratchRegisters};
 use vmx::{Event, VmcsAccess, field};
 
-use crate::clock::Clock;
 use crate::crash::Crash;
 use crate::guest::Guest;
 use crate::hardware::{halves, rdtsc};
-use crate::vcpu::Vcpu;
+use crate::session::Session;
 
 /// The MSRs that are known here, by number.
 mod number {
@@ -39,51 +39,59 @@ const FEATURE_CONTROL: u64 = 1;
 /// An access that the CPU answers with #GP.
 struct Refused;
 
-impl Vcpu<'_> {
-    pub(crate) fn serve_rdmsr(&mut self, guest: &mut Guest, clock: &Clock) -> Result<(), Crash> {
-        let [index, _] = halves(self.context.scratch.rcx);
-        match self.read_msr(index, guest, clock) {
+impl Session<'_> {
+    pub(crate) fn serve_rdmsr(
+        &mut self,
+        vmcs: &mut CurrentVmcs<'_>,
+        registers: &mut ScratchRegisters,
+    ) -> Result<(), Crash> {
+        let [index, _] = halves(registers.rcx);
+        match self.read_msr(index, vmcs) {
             Ok(value) => {
                 let [low, high] = halves(value);
-                self.context.scratch.rax = low.into();
-                self.context.scratch.rdx = high.into();
-                self.vmcs.skip_instruction();
+                registers.rax = low.into();
+                registers.rdx = high.into();
+                vmcs.skip_instruction();
                 Ok(())
             }
-            Err(Refused) => self.raise(Event::GENERAL_PROTECTION),
+            Err(Refused) => self.cpu.raise(Event::GENERAL_PROTECTION),
         }
     }
 
-    pub(crate) fn serve_wrmsr(&mut self, guest: &mut Guest, clock: &Clock) -> Result<(), Crash> {
-        let [index, _] = halves(self.context.scratch.rcx);
-        let value = self.context.scratch.rdx << 32 | self.context.scratch.rax & 0xFFFF_FFFF;
-        match self.write_msr(index, value, guest, clock) {
+    pub(crate) fn serve_wrmsr(
+        &mut self,
+        vmcs: &mut CurrentVmcs<'_>,
+        registers: &ScratchRegisters,
+    ) -> Result<(), Crash> {
+        let [index, _] = halves(registers.rcx);
+        let value = registers.rdx << 32 | registers.rax & 0xFFFF_FFFF;
+        match self.write_msr(index, value, vmcs) {
             Ok(()) => {
-                self.vmcs.skip_instruction();
+                vmcs.skip_instruction();
                 Ok(())
             }
-            Err(Refused) => self.raise(Event::GENERAL_PROTECTION),
+            Err(Refused) => self.cpu.raise(Event::GENERAL_PROTECTION),
         }
     }
 
-    fn read_msr(&mut self, index: u32, guest: &mut Guest, clock: &Clock) -> Result<u64, Refused> {
-        let now = clock.now();
-        let apic = &mut guest.board.apic;
+    fn read_msr(&mut self, index: u32, vmcs: &CurrentVmcs<'_>) -> Result<u64, Refused> {
+        let now = self.clock.now();
+        let apic = &mut self.guest.board.apic;
         Ok(match index {
-            number::TSC => rdtsc().wrapping_add(self.vmcs.get(field::TSC_OFFSET)),
+            number::TSC => rdtsc().wrapping_add(vmcs.get(field::TSC_OFFSET)),
             number::APIC_BASE => apic.base(),
             number::FEATURE_CONTROL => FEATURE_CONTROL,
             number::PLATFORM_ID | number::MICROCODE => 0,
             number::MTRR_CAP => MTRR_CAPABILITIES,
             number::MISC_ENABLE => MISC_ENABLE,
-            number::DEBUGCTL => self.vmcs.get(field::GUEST_DEBUGCTL),
-            number::PAT => self.vmcs.read(field::GUEST_PAT).map_err(|_| Refused)?,
-            number::EFER => self.vmcs.read(field::GUEST_EFER).map_err(|_| Refused)?,
+            number::DEBUGCTL => vmcs.get(field::GUEST_DEBUGCTL),
+            number::PAT => vmcs.read(field::GUEST_PAT).map_err(|_| Refused)?,
+            number::EFER => vmcs.read(field::GUEST_EFER).map_err(|_| Refused)?,
             number::TSC_DEADLINE => apic.tsc_deadline(now),
             LocalApic::FIRST_MSR..=LocalApic::LAST_MSR => {
                 apic.read_msr(index, now).map_err(|_| Refused)?
             }
-            _ => *self.mtrr(index).ok_or(Refused)?,
+            _ => *mtrr(&mut self.cpu.msrs.mtrrs, index).ok_or(Refused)?,
         })
     }
 
@@ -91,14 +99,13 @@ impl Vcpu<'_> {
         &mut self,
         index: u32,
         value: u64,
-        guest: &mut Guest,
-        clock: &Clock,
+        vmcs: &mut CurrentVmcs<'_>,
     ) -> Result<(), Refused> {
-        let now = clock.now();
-        let Guest { devices, board, .. } = guest;
+        let now = self.clock.now();
+        let Guest { devices, board, .. } = &mut *self.guest;
         match index {
             number::TSC => {
-                self.vmcs.set(field::TSC_OFFSET, value.wrapping_sub(rdtsc()));
+                vmcs.set(field::TSC_OFFSET, value.wrapping_sub(rdtsc()));
                 board.apic.set_tsc(value, now);
             }
             number::APIC_BASE => board.apic.write_base(value, now).map_err(|_| Refused)?,
@@ -109,18 +116,18 @@ impl Vcpu<'_> {
                 if value & !0x3 != 0 {
                     return Err(Refused);
                 }
-                self.vmcs.set(field::GUEST_DEBUGCTL, value);
+                vmcs.set(field::GUEST_DEBUGCTL, value);
             }
             number::PAT => {
                 let is_type = |byte: u8| matches!(byte, 0 | 1 | 4 | 5 | 6 | 7);
                 if !value.to_le_bytes().into_iter().all(is_type) {
                     return Err(Refused);
                 }
-                self.vmcs.write(field::GUEST_PAT, value).map_err(|_| Refused)?;
+                vmcs.write(field::GUEST_PAT, value).map_err(|_| Refused)?;
             }
-            number::EFER => self.write_efer(value)?,
+            number::EFER => write_efer(value, vmcs)?,
             number::TSC_DEADLINE => {
-                let tsc = rdtsc().wrapping_add(self.vmcs.get(field::TSC_OFFSET));
+                let tsc = rdtsc().wrapping_add(vmcs.get(field::TSC_OFFSET));
                 board.apic.write_tsc_deadline(value, tsc, now);
             }
             LocalApic::FIRST_MSR..=LocalApic::LAST_MSR => {
@@ -128,38 +135,37 @@ impl Vcpu<'_> {
                 board.apic_effect(effect, devices);
             }
             number::MTRR_CAP => return Err(Refused),
-            _ => *self.mtrr(index).ok_or(Refused)? = value,
+            _ => *mtrr(&mut self.cpu.msrs.mtrrs, index).ok_or(Refused)? = value,
         }
         Ok(())
     }
+}
 
-    /// # Source
-    /// Intel SDM Vol. 4, "IA32_EFER"; Vol. 3A, "Initializing IA-32e Mode".
-    fn write_efer(&mut self, value: u64) -> Result<(), Refused> {
-        let old = self.vmcs.read(field::GUEST_EFER).map_err(|_| Refused)?;
-        let known = efer::SCE | efer::LME | efer::LMA | efer::NXE;
-        let is_paging = self.vmcs.get(field::GUEST_CR0) & cr0::PG != 0;
-        if value & !known != 0 || (is_paging && (value ^ old) & efer::LME != 0) {
-            return Err(Refused);
-        }
-        let new = value & !efer::LMA | old & efer::LMA;
-        vmx::write_guest_efer(&mut self.vmcs, new).map_err(|_| Refused)
+/// # Source
+/// Intel SDM Vol. 4, "IA32_EFER"; Vol. 3A, "Initializing IA-32e Mode".
+fn write_efer(value: u64, vmcs: &mut CurrentVmcs<'_>) -> Result<(), Refused> {
+    let old = vmcs.read(field::GUEST_EFER).map_err(|_| Refused)?;
+    let known = efer::SCE | efer::LME | efer::LMA | efer::NXE;
+    let is_paging = vmcs.get(field::GUEST_CR0) & cr0::PG != 0;
+    if value & !known != 0 || (is_paging && (value ^ old) & efer::LME != 0) {
+        return Err(Refused);
     }
+    let new = value & !efer::LMA | old & efer::LMA;
+    vmx::write_guest_efer(vmcs, new).map_err(|_| Refused)
+}
 
-    /// Returns the memory type range register of this number.
-    fn mtrr(&mut self, index: u32) -> Option<&mut u64> {
-        let mtrrs = &mut self.msrs.mtrrs;
-        match index {
-            number::MTRR_DEFAULT => Some(&mut mtrrs.default_type),
-            number::FIRST_VARIABLE_MTRR..=number::LAST_VARIABLE_MTRR => {
-                let at = index - number::FIRST_VARIABLE_MTRR;
-                let range = mtrrs.variable.get_mut(usize::try_from(at / 2).ok()?)?;
-                Some(if at.is_multiple_of(2) { &mut range.base } else { &mut range.mask })
-            }
-            _ => {
-                let at = FIXED_MTRRS.iter().position(|(_, number, ..)| *number == index)?;
-                mtrrs.fixed.get_mut(at)
-            }
+/// Returns the memory type range register of this number.
+fn mtrr(mtrrs: &mut Mtrrs, index: u32) -> Option<&mut u64> {
+    match index {
+        number::MTRR_DEFAULT => Some(&mut mtrrs.default_type),
+        number::FIRST_VARIABLE_MTRR..=number::LAST_VARIABLE_MTRR => {
+            let at = index - number::FIRST_VARIABLE_MTRR;
+            let range = mtrrs.variable.get_mut(usize::try_from(at / 2).ok()?)?;
+            Some(if at.is_multiple_of(2) { &mut range.base } else { &mut range.mask })
+        }
+        _ => {
+            let at = FIXED_MTRRS.iter().position(|(_, number, ..)| *number == index)?;
+            mtrrs.fixed.get_mut(at)
         }
     }
 }

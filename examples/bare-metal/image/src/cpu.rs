@@ -1,9 +1,9 @@
-//! The guest's CPU: its VMCS, the registers that no VMCS holds, and the events that wait for it.
+//! The guest's CPU: the controls of its VMCS, and what no VMCS holds of it.
 
 use alloc::boxed::Box;
 
-use bare_metal_image::GuestCpu;
-use guest_state::{Hpa, Msrs, VcpuState};
+use bare_metal_image::{CpuidAnswer, CpuidTable, GuestCpu, guest_cpuid};
+use guest_state::{Msrs, VcpuState, cr4};
 use vmx::hardware::{CurrentVmcs, GuestContext};
 use vmx::{
     AfterFault, ControlWishes, Controls, EntryControls, Error, Event, ExitControls, HostState,
@@ -14,7 +14,7 @@ use vmx::{
 
 use crate::board::Board;
 use crate::crash::Crash;
-use crate::fast::FastPath;
+use crate::hardware::cpuid;
 
 /// MSRs that the guest has for itself: no exit, and nothing of the host uses them.
 ///
@@ -65,6 +65,7 @@ pub(crate) fn solve_controls(caps: &VmxCaps) -> Result<Controls, Error> {
                 | ExitControls::SAVE_PAT
                 | ExitControls::LOAD_PAT
                 | ExitControls::SAVE_DEBUG_CONTROLS
+                | ExitControls::SAVE_PREEMPTION_TIMER
                 | ExitControls::ACKNOWLEDGE_INTERRUPT,
         ),
         entry: Wish::required(
@@ -79,75 +80,82 @@ pub(crate) fn solve_controls(caps: &VmxCaps) -> Result<Controls, Error> {
     Controls::solve(&wishes, caps)
 }
 
-/// The CPU of a guest.
-pub(crate) struct Vcpu<'v> {
-    pub(crate) vmcs: CurrentVmcs<'v>,
+/// Fills a VMCS with everything but the guest's registers.
+pub(crate) fn prepare(
+    vmcs: &mut CurrentVmcs<'_>,
+    controls: &Controls,
+    host: &HostState,
+    board: &Board,
+) -> Result<(), VmFail> {
+    controls.write(vmcs)?;
+    host.write(vmcs)?;
+    let mut bitmap = Box::new(MsrBitmap::all_exit());
+    for msr in OWN_MSRS {
+        bitmap.set_exit(msr, false);
+    }
+    // Mapped one to one, and never freed: the VMCS uses it for good.
+    let bitmap = core::ptr::from_mut(Box::leak(bitmap)) as u64;
+    vmcs.write(field::MSR_BITMAPS, bitmap)?;
+    vmcs.write(field::EPT_POINTER, board.ept.pointer().bits())?;
+    vmcs.write(field::EXCEPTION_BITMAP, 0)?;
+    vmcs.write(field::PAGE_FAULT_ERROR_CODE_MASK, 0)?;
+    vmcs.write(field::PAGE_FAULT_ERROR_CODE_MATCH, 0)?;
+    vmcs.write(field::CR3_TARGET_COUNT, 0)?;
+    vmcs.write(field::TSC_OFFSET, 0)?;
+    for count in
+        [field::EXIT_MSR_STORE_COUNT, field::EXIT_MSR_LOAD_COUNT, field::ENTRY_MSR_LOAD_COUNT]
+    {
+        vmcs.write(count, 0)?;
+    }
+    Ok(())
+}
+
+/// What of a guest's CPU is neither in the VMCS nor in the run stub's context.
+#[derive(Debug)]
+pub(crate) struct Cpu {
     pub(crate) caps: VmxCaps,
-    pub(crate) context: GuestContext,
     /// MSRs whose accesses exit and that are nobody else's.
     pub(crate) msrs: Msrs,
     pub(crate) pending: PendingEvents,
     pub(crate) is_halted: bool,
+    pub(crate) cpuid_table: CpuidTable,
     /// What the guest's CPUID is made from.
-    pub(crate) cpu: GuestCpu,
-    pub(crate) fast: FastPath,
+    identity: GuestCpu,
 }
 
-impl<'v> Vcpu<'v> {
-    /// Fills the VMCS with everything but the guest's registers.
-    pub(crate) fn new(
-        mut vmcs: CurrentVmcs<'v>,
-        controls: &Controls,
-        host: &HostState,
-        board: &Board,
-        tsc_hertz: u64,
-    ) -> Result<Self, VmFail> {
-        let caps = *vmcs.caps();
-        controls.write(&mut vmcs)?;
-        host.write(&mut vmcs)?;
-        let mut bitmap = Box::new(MsrBitmap::all_exit());
-        for msr in OWN_MSRS {
-            bitmap.set_exit(msr, false);
-        }
-        // Mapped one to one, and never freed: the VMCS uses it for good.
-        let bitmap = core::ptr::from_mut(Box::leak(bitmap)) as u64;
-        vmcs.write(field::MSR_BITMAPS, bitmap)?;
-        vmcs.write(field::EPT_POINTER, board.ept.pointer().bits())?;
-        vmcs.write(field::EXCEPTION_BITMAP, 0)?;
-        vmcs.write(field::PAGE_FAULT_ERROR_CODE_MASK, 0)?;
-        vmcs.write(field::PAGE_FAULT_ERROR_CODE_MATCH, 0)?;
-        vmcs.write(field::CR3_TARGET_COUNT, 0)?;
-        vmcs.write(field::TSC_OFFSET, 0)?;
-        for count in
-            [field::EXIT_MSR_STORE_COUNT, field::EXIT_MSR_LOAD_COUNT, field::ENTRY_MSR_LOAD_COUNT]
-        {
-            vmcs.write(count, 0)?;
-        }
-        let state = VcpuState::reset(0);
+impl Cpu {
+    pub(crate) fn new(controls: &Controls, caps: &VmxCaps, board: &Board, tsc_hertz: u64) -> Self {
         let has = |control| controls.secondary.contains(control);
-        let cpu = GuestCpu {
+        let identity = GuestCpu {
             apic_id: board.apic.config().id,
             tsc_hertz: u32::try_from(tsc_hertz).unwrap_or(u32::MAX),
             osxsave: false,
             has_invpcid: has(SecondaryControls::ENABLE_INVPCID),
             has_rdtscp: has(SecondaryControls::ENABLE_RDTSCP),
         };
-        Ok(Self {
-            vmcs,
-            caps,
-            context: GuestContext::new(&state),
-            msrs: state.msrs,
+        Self {
+            caps: *caps,
+            msrs: VcpuState::reset(0).msrs,
             pending: PendingEvents::default(),
             is_halted: false,
-            cpu,
-            fast: FastPath::new(&cpu),
-        })
+            cpuid_table: CpuidTable::new(&identity, cpuid),
+            identity,
+        }
     }
 
     /// Gives the CPU all registers anew.
-    pub(crate) fn load(&mut self, state: &VcpuState) -> Result<(), VmFail> {
-        write_guest_state(&mut self.vmcs, &self.caps, state)?;
-        self.context = GuestContext::new(state);
+    pub(crate) fn load(
+        &mut self,
+        state: &VcpuState,
+        vmcs: &mut CurrentVmcs<'_>,
+        context: &mut GuestContext,
+    ) -> Result<(), VmFail> {
+        write_guest_state(vmcs, &self.caps, state)?;
+        // CPUID tells of it.
+        let owned = vmcs.read(field::CR4_GUEST_HOST_MASK)? | cr4::OSXSAVE;
+        vmcs.write(field::CR4_GUEST_HOST_MASK, owned)?;
+        self.set_osxsave(state.cr4);
+        *context = GuestContext::new(state);
         self.msrs = state.msrs;
         self.pending = PendingEvents::default();
         self.is_halted = false;
@@ -155,25 +163,28 @@ impl<'v> Vcpu<'v> {
     }
 
     /// Reads all registers.
-    pub(crate) fn state(&self) -> Result<VcpuState, VmFail> {
+    pub(crate) fn state(
+        &self,
+        vmcs: &CurrentVmcs<'_>,
+        context: &GuestContext,
+    ) -> Result<VcpuState, VmFail> {
         let mut state = VcpuState::reset(0);
         state.msrs = self.msrs;
-        read_guest_state(&self.vmcs, &mut state)?;
-        self.context.save(&mut state);
+        read_guest_state(vmcs, &mut state)?;
+        context.save(&mut state);
         Ok(state)
     }
 
-    /// Returns a general-purpose register by its number.
-    pub(crate) fn register(&self, number: u8) -> u64 {
-        self.context.register(number).unwrap_or_else(|| self.vmcs.get(field::GUEST_RSP))
+    /// Says what CPUID tells where the table does not know.
+    #[inline(never)]
+    pub(crate) fn cpuid(&self, leaf: u32, subleaf: u32) -> CpuidAnswer {
+        let found = guest_cpuid(leaf, subleaf, cpuid(leaf, subleaf), &self.identity);
+        [found.eax, found.ebx, found.ecx, found.edx].map(u64::from)
     }
 
-    /// Sets a general-purpose register by its number.
-    pub(crate) fn set_register(&mut self, number: u8, value: u64) {
-        match self.context.register_mut(number) {
-            Some(register) => *register = value,
-            None => self.vmcs.set(field::GUEST_RSP, value),
-        }
+    /// Lets CPUID follow the guest's CR4.
+    pub(crate) fn set_osxsave(&mut self, cr4: u64) {
+        self.cpuid_table.set_osxsave(cr4 & cr4::OSXSAVE != 0);
     }
 
     /// Makes `fault` the next event, or what the double-fault table makes of it.
@@ -192,19 +203,17 @@ impl<'v> Vcpu<'v> {
             AfterFault::Shutdown => Err(Crash::TripleFault),
         }
     }
+}
 
-    /// Loads the PDPTEs anew, where the guest uses PAE paging.
-    pub(crate) fn reload_pdptes(&mut self, board: &Board) -> Result<(), Crash> {
-        let state = self.state()?;
-        if uses_pae_paging(&state) {
-            let pdptes = vmx::read_pdptes(&board.ram, state.cr3).map_err(Crash::PageTables)?;
-            write_pdptes(&mut self.vmcs, pdptes)?;
-        }
-        Ok(())
+/// Loads the PDPTEs anew, where the guest uses PAE paging.
+pub(crate) fn reload_pdptes(
+    state: &VcpuState,
+    vmcs: &mut CurrentVmcs<'_>,
+    board: &Board,
+) -> Result<(), Crash> {
+    if uses_pae_paging(state) {
+        let pdptes = vmx::read_pdptes(&board.ram, state.cr3).map_err(Crash::PageTables)?;
+        write_pdptes(vmcs, pdptes)?;
     }
-
-    /// Returns the physical address of the VMCS, for messages.
-    pub(crate) fn region(&self) -> Hpa {
-        self.vmcs.region()
-    }
+    Ok(())
 }
