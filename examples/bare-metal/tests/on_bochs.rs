@@ -224,23 +224,51 @@ fn msrs_that_are_not_there_fault() {
     run_code(&[&[0xB9, 0x45, 0x23, 0x01, 0x00, 0x0F, 0x32]]).ends(70, "cpu 0: triple fault");
 }
 
-#[test]
-fn an_access_to_a_rom_changes_nothing() {
-    // A BIOS of 64 KiB in real mode, which writes to itself and looks.
+/// Runs a BIOS of 64 KiB whose real-mode code begins at F000:0000.
+fn run_bios(code: &[&[u8]]) -> Run {
     let mut bios = vec![0xFF; 0x1_0000];
-    let code: [&[u8]; 5] = [
-        &[0x2E, 0xC7, 0x06, 0x00, 0x01, 0x34, 0x12], // mov word cs:[0x100], 0x1234
-        &[0x2E, 0x81, 0x3E, 0x00, 0x01, 0xFF, 0xFF], // cmp word cs:[0x100], 0xFFFF
-        &[0x75, 0x04],                               // jne past the next
-        &exit_with!(3),
-        &exit_with!(4),
-    ];
     let code = code.concat();
     bios[..code.len()].copy_from_slice(&code);
     // ljmp 0xF000:0, the copy below 1 MiB; jmp to it from the reset vector.
     bios[0xFFF0..0xFFF5].copy_from_slice(&[0xEA, 0, 0, 0, 0xF0]);
     let file = TempFile::new(&bios);
-    run(&["--memory", "8M", "--firmware", file.0.to_str().unwrap()]).ends(7, "MHz");
+    run(&["--memory", "8M", "--timeout", "60", "--firmware", file.0.to_str().unwrap()])
+}
+
+#[test]
+fn an_access_to_a_rom_changes_nothing() {
+    run_bios(&[
+        &[0x2E, 0xC7, 0x06, 0x00, 0x01, 0x34, 0x12], // mov word cs:[0x100], 0x1234
+        &[0x2E, 0x81, 0x3E, 0x00, 0x01, 0xFF, 0xFF], // cmp word cs:[0x100], 0xFFFF
+        &[0x75, 0x04],                               // jne past the next
+        &exit_with!(3),
+        &exit_with!(4),
+    ])
+    .ends(7, "MHz");
+}
+
+#[test]
+fn a_timer_interrupts_a_guest_that_does_nothing_but_cpuid() {
+    run_bios(&[
+        &[0x31, 0xC0, 0x8E, 0xD0, 0x8E, 0xD8, 0xBC, 0x00, 0x70], // ss and ds 0, sp 0x7000
+        &[0x31, 0xF6, 0xC7, 0x06, 0x20, 0x00, 0x4D, 0x00],       // si 0; mov word [0x20], handler
+        &[0xC7, 0x06, 0x22, 0x00, 0x00, 0xF0],                   // mov word [0x22], 0xF000
+        &[0x66, 0xB9, 0x1B, 0, 0, 0],                            // mov ecx, IA32_APIC_BASE
+        &[0x66, 0xB8, 0x00, 0x01, 0xE0, 0xFE],                   // mov eax, off, at its place
+        &[0x66, 0x31, 0xD2, 0x0F, 0x30],                         // xor edx, edx; wrmsr
+        &[0xB0, 0x11, 0xE6, 0x20, 0xB0, 0x08, 0xE6, 0x21],       // 8259: vectors from 8 on
+        &[0xB0, 0x04, 0xE6, 0x21, 0xB0, 0x01, 0xE6, 0x21],
+        &[0xB0, 0xFE, 0xE6, 0x21], // IRQ 0 alone
+        &[0xB0, 0x34, 0xE6, 0x43], // 8254: channel 0 counts 0x1000, again and again
+        &[0xB0, 0x00, 0xE6, 0x40, 0xB0, 0x10, 0xE6, 0x40],
+        &[0xFB],                   // sti
+        &[0x0F, 0xA2, 0xEB, 0xFC], // again: cpuid; jmp again
+        // The handler. Setting the 8254 may have asked for the first one.
+        &[0x46, 0x83, 0xFE, 0x03, 0x74, 0x05], // inc si; cmp si, 3; je past the next
+        &[0xB0, 0x20, 0xE6, 0x20, 0xCF],       // end of interrupt; iret
+        &exit_with!(3),
+    ])
+    .ends(7, "MHz");
 }
 
 #[test]
