@@ -232,7 +232,7 @@ fn run_bios(code: &[&[u8]]) -> Run {
     // ljmp 0xF000:0, the copy below 1 MiB; jmp to it from the reset vector.
     bios[0xFFF0..0xFFF5].copy_from_slice(&[0xEA, 0, 0, 0, 0xF0]);
     let file = TempFile::new(&bios);
-    run(&["--memory", "8M", "--timeout", "60", "--firmware", file.0.to_str().unwrap()])
+    run(&["--memory", "8M", "--firmware", file.0.to_str().unwrap()])
 }
 
 #[test]
