@@ -17,6 +17,9 @@ pub use elf_boot;
 #[cfg(feature = "ept")]
 #[doc(inline)]
 pub use ept;
+#[cfg(feature = "firmware-blobs")]
+#[doc(inline)]
+pub use firmware_blobs;
 #[cfg(feature = "fw-cfg")]
 #[doc(inline)]
 pub use fw_cfg;
@@ -29,6 +32,9 @@ pub use hvmloader_core;
 #[cfg(feature = "machine")]
 #[doc(inline)]
 pub use machine;
+#[cfg(feature = "smbios-builder")]
+#[doc(inline)]
+pub use smbios_builder;
 #[cfg(feature = "vmx")]
 #[doc(inline)]
 pub use vmx;

@@ -1,7 +1,8 @@
 //! The rigs: every check of the project that a machine can run, as a table.
 
 use crate::tools::{
-    ACPICA, BOCHS, BUSYBOX, DMIDECODE, GRUB, LINUX_BOOKWORM, LINUX_TRIXIE, QEMU, SEABIOS, Tool,
+    ACPICA, BOCHS, BUSYBOX, DMIDECODE, GRUB, IPXE, LINUX_BOOKWORM, LINUX_TRIXIE, OVMF, QEMU,
+    SEABIOS, Tool,
 };
 
 /// A check with a name.
@@ -166,6 +167,18 @@ pub(crate) static ALL: &[Rig] = &[
         tier: Tier::Ci,
         needs: &[Need::Tool(&ACPICA), Need::Tool(&DMIDECODE)],
         check: Check::Cargo(&["test", "-p", "tables", "--features", "tables-rig"]),
+    },
+    Rig {
+        name: "firmware-corpus",
+        tier: Tier::Ci,
+        needs: &[
+            Need::Tool(&SEABIOS),
+            Need::Tool(&OVMF),
+            Need::Tool(&BOCHS),
+            Need::Tool(&QEMU),
+            Need::Tool(&IPXE),
+        ],
+        check: Check::Cargo(&["test", "-p", "firmware-blobs", "--features", "corpus-rig"]),
     },
     // What lies outside the workspace: the fuzz bodies over their corpus, and users' programs.
     cargo(

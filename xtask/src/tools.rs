@@ -145,6 +145,16 @@ pub(crate) static OVMF: Tool = Tool {
     finish: nothing_more,
 };
 
+/// Option ROMs of iPXE.
+pub(crate) static IPXE: Tool = Tool {
+    name: "ipxe",
+    suite: "trixie",
+    packages: &["ipxe-qemu"],
+    dependencies: &[],
+    programs: &[],
+    finish: nothing_more,
+};
+
 /// A whole user space in one static file.
 pub(crate) static BUSYBOX: Tool = Tool {
     name: "busybox",
@@ -173,7 +183,7 @@ const fn linux(name: &'static str, suite: &'static str) -> Tool {
 }
 
 /// Everything, in the order in which it is listed.
-pub(crate) static ALL: [&Tool; 10] = [
+pub(crate) static ALL: [&Tool; 11] = [
     &QEMU,
     &BOCHS,
     &ACPICA,
@@ -181,6 +191,7 @@ pub(crate) static ALL: [&Tool; 10] = [
     &GRUB,
     &SEABIOS,
     &OVMF,
+    &IPXE,
     &BUSYBOX,
     &LINUX_TRIXIE,
     &LINUX_BOOKWORM,

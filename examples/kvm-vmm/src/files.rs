@@ -4,17 +4,9 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use crate::failure::Failure;
+use firmware_blobs::{NotInstalled, Wanted, find};
 
-/// The places where packages put SeaBIOS, the better build first.
-const SEABIOS: [&str; 4] = [
-    "/usr/share/seabios/bios-256k.bin",
-    "/usr/share/qemu/bios-256k.bin",
-    "/usr/share/seabios/bios.bin",
-    "/usr/share/qemu/bios.bin",
-];
-/// Where else firmware is looked for: folders, separated by colons.
-const FIRMWARE_PATH: &str = "HVKIT_FIRMWARE_PATH";
+use crate::failure::Failure;
 
 /// Reads a whole file of at most `most` bytes, which is what the guest's memory could hold.
 pub(crate) fn read(path: &Path, most: u64) -> Result<Vec<u8>, Failure> {
@@ -42,16 +34,8 @@ pub(crate) fn read(path: &Path, most: u64) -> Result<Vec<u8>, Failure> {
 
 /// Finds SeaBIOS among the places where it is installed.
 pub(crate) fn seabios() -> Result<PathBuf, Failure> {
-    let path = std::env::var_os(FIRMWARE_PATH).unwrap_or_default();
-    let named = std::env::split_paths(&path)
-        .flat_map(|folder| ["bios-256k.bin", "bios.bin"].map(|name| folder.join(name)));
-    let candidates: Vec<PathBuf> = named.chain(SEABIOS.map(PathBuf::from)).collect();
-    candidates.iter().find(|path| path.is_file()).cloned().ok_or_else(|| Failure::NotInstalled {
+    find(Wanted::SeaBios).map_err(|NotInstalled { places }| Failure::NotInstalled {
         name: "SeaBIOS",
-        places: candidates
-            .iter()
-            .map(|path| path.display().to_string())
-            .collect::<Vec<_>>()
-            .join(", "),
+        places: places.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", "),
     })
 }

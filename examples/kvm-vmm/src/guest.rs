@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use elf_boot::{Boot, Image};
+use firmware_blobs::{Firmware as Kind, identify};
 use machine::{Machine, Platform, Start};
 
 use crate::failure::Failure;
@@ -102,8 +103,16 @@ impl Inputs {
     }
 }
 
+/// Reads a BIOS. What is known to be something else is refused; what nobody knows may be one.
 fn firmware(path: &Path) -> Result<Vec<u8>, Failure> {
-    files::read(path, MOST_FIRMWARE_BYTES)
+    let image = files::read(path, MOST_FIRMWARE_BYTES)?;
+    match identify(&image) {
+        Ok(Kind::Bios(_) | Kind::Qboot) | Err(_) => Ok(image),
+        Ok(other) => {
+            let path = path.display();
+            Err(Failure::Image(format!("{path}: {other}; --firmware takes a BIOS alone")))
+        }
+    }
 }
 
 /// Faults that a guest's command line asks for, so that tests see what becomes of them.
