@@ -4,10 +4,7 @@ use alloc::vec::Vec;
 
 use crate::aml::Terms;
 use crate::isa::{append_keyboard, append_rtc};
-use crate::{BootArch, Error, PciRoot, Processors, Sdt, SerialPort, Signature};
-
-/// Makes integers in AML 64 bits wide.
-const REVISION: u8 = 2;
+use crate::{BootArch, Error, PciRoot, Processors, Sdt, SerialPort, Signature, Table};
 
 /// Describes the differentiated system description table.
 ///
@@ -68,23 +65,7 @@ impl<'a> Dsdt<'a> {
     ///   [`Error::IsaIrq`]: a serial port makes no sense.
     /// - [`Error::AmlLength`]: so many windows that AML can't say it.
     pub fn build(&self) -> Result<Sdt, Error> {
-        let mut table = Terms::default();
-        if let Some(sleep_type) = self.s5_sleep_type {
-            append_s5(&mut table, sleep_type)?;
-        }
-        let mut system_bus = Terms::default();
-        append_processors(&mut system_bus, self.processors)?;
-        match &self.pci_root {
-            Some(root) => {
-                let mut terms = Terms::default();
-                root.append_objects(&mut terms)?;
-                self.append_isa(&mut terms)?;
-                system_bus.device(*b"PCI0", &terms)?;
-            }
-            None => self.append_isa(&mut system_bus)?,
-        }
-        table.system_bus(&system_bus)?;
-        Ok(Sdt::new(Signature::DSDT, REVISION, table.into_bytes()))
+        Table::build(self)
     }
 
     fn append_isa(&self, scope: &mut Terms) -> Result<(), Error> {
@@ -102,6 +83,33 @@ impl<'a> Dsdt<'a> {
         if self.keyboard {
             append_keyboard(scope)?;
         }
+        Ok(())
+    }
+}
+
+impl Table for Dsdt<'_> {
+    const SIGNATURE: Signature = Signature::DSDT;
+    /// Makes integers in AML 64 bits wide.
+    const REVISION: u8 = 2;
+
+    fn append_body(&self, body: &mut Vec<u8>) -> Result<(), Error> {
+        let mut table = Terms::default();
+        if let Some(sleep_type) = self.s5_sleep_type {
+            append_s5(&mut table, sleep_type)?;
+        }
+        let mut system_bus = Terms::default();
+        append_processors(&mut system_bus, self.processors)?;
+        match &self.pci_root {
+            Some(root) => {
+                let mut terms = Terms::default();
+                root.append_objects(&mut terms)?;
+                self.append_isa(&mut terms)?;
+                system_bus.device(*b"PCI0", &terms)?;
+            }
+            None => self.append_isa(&mut system_bus)?,
+        }
+        table.system_bus(&system_bus)?;
+        body.extend_from_slice(&table.into_bytes());
         Ok(())
     }
 }

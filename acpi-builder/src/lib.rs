@@ -9,21 +9,31 @@ mod blob;
 mod dsdt;
 mod error;
 mod fadt;
+mod hardware;
 mod isa;
 mod madt;
 mod pci_root;
 mod processors;
+mod register;
 mod sdt;
 mod spec;
+mod table;
 mod table_set;
 
 pub use blob::{Blob, Checksum, Pointer, PointerWidth};
 pub use dsdt::Dsdt;
 pub use error::Error;
-pub use fadt::{BootArch, Fadt, FixedHardware, Hardware, PmProfile, PmTimerWidth, ResetRegister};
+pub use fadt::{BootArch, Fadt, FadtRevision, PmProfile};
+pub use hardware::{
+    FixedHardware, GpeBlock, Hardware, PmTimerWidth, ReducedHardware, ResetRegister, SmiCommand,
+};
 pub use isa::SerialPort;
-pub use madt::{InterruptSourceOverride, IntiFlags, IoApic, LocalInput, Madt};
+pub use madt::{
+    InterruptSourceOverride, IntiFlags, IoApic, LocalInput, Madt, NmiSource, ProcessorNmi,
+};
 pub use pci_root::{InterruptPin, PciRoot, PciRoute};
 pub use processors::{Processor, ProcessorState, Processors};
+pub use register::Register;
 pub use sdt::{Sdt, Signature, TableIds};
-pub use table_set::{PlacedTables, TableEntry, TableSet, TableSetBuilder};
+pub use table::Table;
+pub use table_set::{PlacedTables, RootTables, TableEntry, TableSet, TableSetBuilder};
