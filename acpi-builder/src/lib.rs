@@ -6,12 +6,14 @@ extern crate alloc;
 
 mod aml;
 mod blob;
+mod check;
 mod dsdt;
 mod error;
 mod fadt;
 mod hardware;
 mod isa;
 mod madt;
+mod pci_address;
 mod pci_root;
 mod processors;
 mod register;
@@ -19,6 +21,7 @@ mod sdt;
 mod spec;
 mod table;
 mod table_set;
+mod tables;
 
 pub use blob::{Blob, Checksum, Pointer, PointerWidth};
 pub use dsdt::Dsdt;
@@ -31,9 +34,22 @@ pub use isa::SerialPort;
 pub use madt::{
     InterruptSourceOverride, IntiFlags, IoApic, LocalInput, Madt, NmiSource, ProcessorNmi,
 };
+pub use pci_address::PciAddress;
 pub use pci_root::{InterruptPin, PciRoot, PciRoute};
 pub use processors::{Processor, ProcessorState, Processors};
 pub use register::Register;
 pub use sdt::{Sdt, Signature, TableIds};
 pub use table::Table;
 pub use table_set::{PlacedTables, RootTables, TableEntry, TableSet, TableSetBuilder};
+pub use tables::bgrt::Bgrt;
+pub use tables::hpet::Hpet;
+pub use tables::mcfg::{EcamRegion, Mcfg};
+pub use tables::serial::{BaudRate, Dbg2, DebugPort, SerialInterface, Spcr, TerminalType};
+pub use tables::slit::Slit;
+pub use tables::srat::{
+    DeviceHandle, GenericInitiator, MemoryAffinity, MemoryAffinityFlags, ProcessorAffinity, Srat,
+};
+pub use tables::ssdt::Ssdt;
+pub use tables::tpm::{StartMethod, Tcpa, Tpm2};
+pub use tables::uefi::UefiData;
+pub use tables::waet::Waet;

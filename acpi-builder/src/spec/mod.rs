@@ -25,7 +25,9 @@ macro_rules! wire {
     )*};
 }
 
+pub(crate) mod affinity;
 pub(crate) mod madt;
+pub(crate) mod platform;
 
 /// "System Description Table Header".
 #[derive(Clone, Copy, Debug, FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned)]
@@ -63,7 +65,7 @@ const _: () = assert!(size_of::<Rsdp>() == 36);
 pub(crate) const RSDP_V1_BYTES: u32 = 20;
 
 /// "Generic Address Structure (GAS)".
-#[derive(Clone, Copy, Debug, Default, Immutable, IntoBytes, KnownLayout, Unaligned)]
+#[derive(Clone, Copy, Debug, Default, FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned)]
 #[repr(C)]
 pub(crate) struct GenericAddress {
     pub(crate) address_space_id: u8,

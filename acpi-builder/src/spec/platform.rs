@@ -33,8 +33,8 @@ wire! {
         emulated_device_flags: U32,
     }
 
-    /// Microsoft, "Serial Port Console Redirection Table (SPCR)", revision 2.
-    SpcrBody, 44 bytes {
+    /// Microsoft, "Serial Port Console Redirection Table (SPCR)", revision 4, without the path.
+    SpcrBody, 52 bytes {
         interface_type: u8,
         reserved_37: [u8; 3],
         base_address: GenericAddress,
@@ -55,6 +55,9 @@ wire! {
         pci_flags: U32,
         pci_segment: u8,
         uart_clock_frequency: U32,
+        precise_baud_rate: U32,
+        namespace_string_length: U16,
+        namespace_string_offset: U16,
     }
 
     /// Microsoft, "Debug Port Table 2 (DBG2)": what stands between header and devices.

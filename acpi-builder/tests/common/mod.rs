@@ -2,6 +2,8 @@
 #![allow(dead_code, reason = "each test program uses a part")]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+pub(crate) mod machine;
+
 use acpi_builder::{
     Dsdt, Fadt, FixedHardware, InterruptPin, Madt, PciRoot, PciRoute, Processors, SerialPort,
     TableSet,
