@@ -22,6 +22,7 @@ mod spec;
 mod table;
 mod table_set;
 mod tables;
+mod validate;
 
 pub use blob::{Blob, Checksum, Pointer, PointerWidth};
 pub use dsdt::Dsdt;
@@ -53,3 +54,4 @@ pub use tables::ssdt::Ssdt;
 pub use tables::tpm::{StartMethod, Tcpa, Tpm2};
 pub use tables::uefi::UefiData;
 pub use tables::waet::Waet;
+pub use validate::{AllowedRegion, Finding, RegionSpace, Rule, Validator};

@@ -72,12 +72,19 @@ impl Signature {
 }
 
 impl Signature {
+    /// A definition block that only old guests load.
+    pub(crate) const PSDT: Self = Self(*b"PSDT");
+    /// The start of the root pointer's signature.
+    pub(crate) const RSDP: Self = Self(*b"RSD ");
+    /// What stands where there are no four bytes.
+    pub(crate) const NONE: Self = Self([0; 4]);
+
     /// Tells whether a machine may have several tables of this kind.
     ///
     /// # Source
     /// ACPI 6.5, "DESCRIPTION_HEADER Signatures".
     pub(crate) fn may_repeat(self) -> bool {
-        matches!(self, Self::SSDT | Self::UEFI | Self([b'O', b'E', b'M', _]))
+        matches!(self, Self::SSDT | Self::PSDT | Self::UEFI | Self([b'O', b'E', b'M', _]))
     }
 }
 

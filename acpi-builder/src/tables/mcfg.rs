@@ -69,7 +69,7 @@ impl Table for Mcfg {
             let allocation = McfgAllocation {
                 base_address: region.base.as_u64().into(),
                 pci_segment_group: segment.into(),
-                start_bus: *region.buses.end(),
+                start_bus: *region.buses.start(),
                 end_bus: *region.buses.end(),
                 reserved: 0.into(),
             };

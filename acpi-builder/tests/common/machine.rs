@@ -7,6 +7,24 @@ use acpi_builder::{
 };
 use guest_state::{Gpa, GpaRange};
 
+/// What the machine has besides its devices, as ASL:
+///
+/// ```text
+/// Name (AAAA, 7)
+/// Device (DEVA) {
+///     Name (_HID, "TEST0001")
+///     Name (_CRS, ResourceTemplate () { Memory32Fixed (ReadWrite, 0xFED40000, 0x1000) })
+/// }
+/// OperationRegion (REGA, SystemIO, 0x510, 2)
+/// Field (REGA, ByteAcc, NoLock, Preserve) { FLDA, 8 }
+/// Method (METH) { OperationRegion (REGM, SystemMemory, 0xFEB00000, 0x10)  Noop... }
+/// ```
+pub(crate) const SSDT: &[u8] = b"\x08AAAA\x0A\x07\
+    \x5B\x82\x2BDEVA\x08_HID\x0DTEST0001\0\x08_CRS\x11\x11\x0A\x0E\
+    \x86\x09\0\x01\0\0\xD4\xFE\0\x10\0\0\x79\0\
+    \x5B\x80REGA\x01\x0B\x10\x05\x0A\x02\x5B\x81\x0BREGA\x01FLDA\x08\
+    \x14\x1CMETH\0\x5B\x80REGM\0\x0C\0\0\xB0\xFE\x0A\x10\xA3\xA3\xA3\xA3\xA3\xA3\xA3\xA3";
+
 pub(crate) fn range(start: u64, size_bytes: u64) -> GpaRange {
     GpaRange::new(Gpa::new(start), size_bytes).unwrap()
 }

@@ -5,7 +5,7 @@ use acpi_builder::{
 };
 
 use crate::common::machine::{self, range};
-use crate::tool::{disassembled, says};
+use crate::tool::{disassemble, disassembled, finished, folder, says};
 
 /// Disassembles, recompiles, compares, and looks for values.
 fn reads(table: &impl Table, expected: &[(&str, &str)]) {
@@ -205,4 +205,25 @@ fn uefi() {
 fn ssdt() {
     let text = disassembled("data", &Ssdt { aml: b"\x08ABCD\x0A\x07".to_vec() }.build().unwrap());
     assert!(text.contains("Name (ABCD, 0x07)"), "{text}");
+}
+
+#[test]
+fn the_validators_machine_has_the_devices_that_it_is_said_to_have() {
+    let table = Ssdt { aml: machine::SSDT.to_vec() }.build().unwrap();
+    // A region in a method, which is what BadAML is like, the compiler warns of.
+    let (name, bytes) = finished(&table);
+    let text = disassemble(&folder("iasl-validator"), &name, &bytes);
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let text = words.join(" ");
+    for part in [
+        "Name (AAAA, 0x07)",
+        "Device (DEVA) { Name (_HID, \"TEST0001\")",
+        "Memory32Fixed (ReadWrite, 0xFED40000, // Address Base 0x00001000, // Address Length )",
+        "OperationRegion (REGA, SystemIO, 0x0510, 0x02)",
+        "Field (REGA, ByteAcc, NoLock, Preserve) { FLDA, 8 }",
+        "Method (METH, 0, NotSerialized) {",
+        "OperationRegion (REGM, SystemMemory, 0xFEB00000, 0x10)",
+    ] {
+        assert!(text.contains(part), "no {part} in {text}");
+    }
 }

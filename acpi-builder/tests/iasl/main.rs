@@ -7,6 +7,7 @@
 mod common;
 mod data;
 mod fixed;
+mod templates;
 mod tool;
 
 use acpi_builder::Processors;

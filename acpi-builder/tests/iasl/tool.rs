@@ -47,32 +47,42 @@ pub(crate) fn without_creator(name: &str, mut table: Vec<u8>) -> Vec<u8> {
     table
 }
 
-/// Disassembles a table, compiles what comes out, compares, and returns what came out.
-pub(crate) fn recompiled(test: &str, name: &str, table: &[u8]) -> String {
-    let folder = folder(&format!("iasl-{test}-{name}"));
+/// Disassembles a table and returns what comes out.
+pub(crate) fn disassemble(folder: &Path, name: &str, table: &[u8]) -> String {
     std::fs::write(folder.join(format!("{name}.dat")), table).unwrap();
-    run("HVKIT_IASL", &["-d", &format!("{name}.dat")], &folder);
-    let source = format!("{name}.dsl");
-    let text = std::fs::read_to_string(folder.join(&source)).unwrap();
+    run("HVKIT_IASL", &["-d", &format!("{name}.dat")], folder);
+    let text = std::fs::read_to_string(folder.join(format!("{name}.dsl"))).unwrap();
     // Behind it are the bytes, as numbers and as characters.
     let (text, _) = text.split_once("Raw Table Data").unwrap_or((&text, ""));
     // What it can't make sense of the disassembler says in the text itself.
     for word in ["Invalid", "Unknown", "Error", "Warning"] {
         assert!(!text.contains(word), "{word} in {text}");
     }
-    run("HVKIT_IASL", &["-we", "-oa", &source], &folder);
-    let compiled = std::fs::read(folder.join(format!("{name}.aml"))).unwrap();
-    assert_eq!(without_creator(name, compiled), without_creator(name, table.to_vec()), "{text}");
     text.to_owned()
 }
 
-/// A table of a small machine, as its disassembly.
-pub(crate) fn disassembled(test: &str, table: &Sdt) -> String {
+/// Disassembles a table, compiles what comes out, compares, and returns what came out.
+pub(crate) fn recompiled(test: &str, name: &str, table: &[u8]) -> String {
+    let folder = folder(&format!("iasl-{test}-{name}"));
+    let text = disassemble(&folder, name, table);
+    run("HVKIT_IASL", &["-we", "-oa", &format!("{name}.dsl")], &folder);
+    let compiled = std::fs::read(folder.join(format!("{name}.aml"))).unwrap();
+    assert_eq!(without_creator(name, compiled), without_creator(name, table.to_vec()), "{text}");
+    text
+}
+
+/// A table as a small machine has it: its name and its bytes.
+pub(crate) fn finished(table: &Sdt) -> (String, Vec<u8>) {
     let cpus = Processors::sequential(1).unwrap();
     let dsdt = Dsdt::new(&cpus);
     let fadt = Fadt::fixed_hardware(FixedHardware::piix4(0x600), dsdt.boot_arch());
     let set = TableSet::builder(fadt, dsdt.build().unwrap()).table(table.clone()).build().unwrap();
-    let (name, bytes) = files(&set).remove(3);
+    files(&set).remove(3)
+}
+
+/// A table of a small machine, disassembled and compiled again.
+pub(crate) fn disassembled(test: &str, table: &Sdt) -> String {
+    let (name, bytes) = finished(table);
     recompiled(test, &name, &bytes)
 }
 
