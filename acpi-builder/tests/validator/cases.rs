@@ -72,6 +72,11 @@ pub(crate) const CASES: &[Case] = &[
     case(Rule::TableRepeated, b"WAET", |image| image.patch(b"OEM1", 0, b"WAET")),
     case(Rule::TableSize, b"HPET", |image| image.patch(b"HPET", 4, &[55])),
     case(Rule::EntryLength, b"APIC", |image| image.patch(b"APIC", 45, &[7]) - 1),
+    case(Rule::EntryLength, b"APIC", |image| {
+        // The last one, an NMI of 6 bytes, out of the table; then an I/O APIC with two more.
+        image.patch(b"APIC", 76 + 24 + 20 + 1, &[7]) - 1
+    }),
+    case(Rule::EntryLength, b"APIC", |image| image.patch(b"APIC", 76 + 1, &[24]) - 1),
     case(Rule::FadtMissing, b"RSD ", |image| {
         image.patch(b"FACP", 0, b"OEM9");
         0
@@ -91,6 +96,11 @@ pub(crate) const CASES: &[Case] = &[
         image.patch(b"FACP", 132, &facs.to_le_bytes())
     }),
     case(Rule::FadtBlock, b"FACP", |image| image.patch(b"FACP", 88, &[2])),
+    case(Rule::FadtBlock, b"FACP", |image| {
+        image.patch(b"FACP", 172, &[0; 12]);
+        image.patch(b"FACP", 64, &[0; 4])
+    }),
+    case(Rule::FadtBlockDiffers, b"FACP", |image| image.patch(b"FACP", 208 + 1, &[24]) - 1),
     case(Rule::FadtBlockDiffers, b"FACP", |image| image.patch(b"FACP", 148 + 4, &[4]) - 4),
     case(Rule::FadtReduced, b"FACP", |image| {
         image.patch(b"FACP", 8, &[4]);
@@ -122,6 +132,8 @@ pub(crate) const CASES: &[Case] = &[
     case(Rule::MadtRepeatedUid, b"APIC", |image| image.patch(b"APIC", 52 + 2, &[0]) - 2),
     case(Rule::MadtRepeatedApicId, b"APIC", |image| image.patch(b"APIC", 52 + 3, &[0]) - 3),
     case(Rule::MadtRepeatedIoApic, b"APIC", |image| image.patch(b"APIC", 76 + 12 + 2, &[0]) - 2),
+    case(Rule::MadtRepeatedIoApic, b"APIC", |image| image.patch(b"APIC", 76 + 12 + 8, &[0]) - 8),
+    case(Rule::MadtOverride, b"APIC", |image| image.patch(b"APIC", 76 + 34 + 3, &[0]) - 3),
     case(Rule::MadtOverride, b"APIC", |image| image.patch(b"APIC", 76 + 24 + 3, &[16]) - 3),
     case(Rule::MadtNmi, b"APIC", |image| image.patch(b"APIC", 76 + 24 + 20 + 2, &[9]) - 2),
     case(Rule::MadtNotInDsdt, b"APIC", |image| {
@@ -142,10 +154,27 @@ pub(crate) const CASES: &[Case] = &[
         52
     }),
     case(Rule::SratMemory, b"SRAT", |image| image.patch(b"SRAT", 112 + 16, &[0; 8]) - 16),
+    case(Rule::SratMemory, b"SRAT", |image| {
+        // From 1 MiB on down to where the first range is.
+        image.patch(b"SRAT", 112 + 40 + 8, &0x9_F000_u64.to_le_bytes()) - 8
+    }),
+    case(Rule::SratMemory, b"SRAT", |image| image.patch(b"SRAT", 112 + 80 + 16, &[0xFF; 8]) - 16),
+    case(Rule::SlitDistance, b"SLIT", |image| image.patch(b"SLIT", 45, &[9])),
     case(Rule::SlitSize, b"SLIT", |image| image.patch(b"SLIT", 36, &[3])),
     case(Rule::SlitDistance, b"SLIT", |image| image.patch(b"SLIT", 44, &[11])),
     case(Rule::SlitDomains, b"SRAT", |image| image.patch(b"SRAT", 64 + 2, &[2]) - 2),
     case(Rule::McfgBuses, b"MCFG", |image| image.patch(b"MCFG", 44 + 10, &[0xFF]) - 10),
+    case(Rule::McfgBuses, b"MCFG", |image| {
+        // The second region: the segment of the first, and some of its buses.
+        image.patch(b"MCFG", 60 + 8, &[0, 0]) - 8
+    }),
+    case(Rule::McfgBuses, b"MCFG", |image| {
+        image.patch(b"MCFG", 60, &0xFFFF_FFFF_FFF0_0000_u64.to_le_bytes())
+    }),
+    case(Rule::RegistersInRam, b"APIC", |image| {
+        image.patch(b"APIC", 76 + 4, &[0, 0, 0x20, 0]);
+        76
+    }),
     case(Rule::RegistersInRam, b"HPET", |image| {
         image.patch(b"HPET", 44, &0x10_0000_u64.to_le_bytes())
     }),
@@ -185,6 +214,23 @@ pub(crate) const CASES: &[Case] = &[
         image.patch(b"SSDT", region + 6 + 3, &[0x10]);
         region
     }),
+    case(Rule::AmlRegion, b"SSDT", |image| {
+        // Past the end of what is allowed.
+        let region = image.find(b"SSDT", b"\x5B\x80REGA");
+        image.patch(b"SSDT", region + 11, &[0x0D]);
+        region
+    }),
+    case(Rule::AmlRegion, b"SSDT", |image| {
+        // The length is a variable: Local0.
+        let region = image.find(b"SSDT", b"\x5B\x80REGM");
+        image.patch(b"SSDT", region + 12, &[0x60, 0xA3]);
+        region
+    }),
+    case(Rule::AmlLoad, b"SSDT", |image| {
+        // LoadTable ("", ...
+        let noop = image.find(b"SSDT", &[0xA3; 8]);
+        image.patch(b"SSDT", noop, b"\x5B\x1F\x0D")
+    }),
     case(Rule::AmlLoad, b"SSDT", |image| {
         let noop = image.find(b"SSDT", &[0xA3; 8]);
         image.patch(b"SSDT", noop, b"\x5B\x20AAAA\x60")
@@ -196,6 +242,15 @@ pub(crate) const CASES: &[Case] = &[
     case(Rule::CrsRange, b"SSDT", |image| {
         let resource = image.find(b"SSDT", &[0x86, 9, 0]);
         image.patch(b"SSDT", resource + 8, &[0xFF; 4]) - 8
+    }),
+    case(Rule::CrsDescriptor, b"SSDT", |image| {
+        // No end tag.
+        let resource = image.find(b"SSDT", &[0x86, 9, 0]);
+        image.patch(b"SSDT", resource + 12, &[0]) + 2
+    }),
+    case(Rule::CrsRange, b"DSDT", |image| {
+        let window = image.find(b"DSDT", &[0x87, 0x17, 0, 0]);
+        image.patch(b"DSDT", window + 22, &[1]) - 22
     }),
     case(Rule::CrsInRam, b"SSDT", |image| {
         let resource = image.find(b"SSDT", &[0x86, 9, 0]);
