@@ -32,3 +32,27 @@ impl Ranges {
         Some(found.start().max(range.start()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_address_in_common_is_found() {
+        let range = |start, size| GpaRange::new(Gpa::new(start), size).unwrap_or_default();
+        let ranges = [range(0x50, 0x10), range(0x10, 0x10), range(0x18, 0x10), range(0x30, 0)];
+        let ranges = Ranges::new(ranges.into_iter());
+        for (start, size, first) in [
+            (0, 0x10, None),
+            (0, 0x11, Some(0x10)),
+            (0x1F, 0x100, Some(0x1F)),
+            (0x20, 8, Some(0x20)),
+            (0x28, 0x28, None),
+            (0x28, 0x29, Some(0x50)),
+            (0x60, u64::MAX - 0x60, None),
+        ] {
+            let found = ranges.first_in(range(start, size));
+            assert_eq!(found, first.map(Gpa::new), "{start:#x}");
+        }
+    }
+}

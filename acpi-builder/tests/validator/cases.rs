@@ -199,6 +199,17 @@ pub(crate) const CASES: &[Case] = &[
         // The path of the 65th has too many segments.
         36 + 64 * 8 + 4
     }),
+    case(Rule::AmlDepth, b"SSDT", |image| {
+        // Scope (\\) { Scope (\\) { ...
+        let mut aml = vec![];
+        for _ in 0..66 {
+            let length = u16::try_from(aml.len() + 4).unwrap();
+            let [low, high] = [0x40 | length.to_le_bytes()[0] & 0xF, (length >> 4) as u8];
+            aml = [&[0x10, low, high, b'\\', 0][..], &aml].concat();
+        }
+        *image = Image::new(&aml);
+        36 + 65 * 5
+    }),
     case(Rule::AmlRepeatedName, b"SSDT", |image| {
         let name = image.find(b"SSDT", b"FLDA");
         image.patch(b"SSDT", name, b"AAAA")
