@@ -42,9 +42,26 @@ pub use register::Register;
 pub use sdt::{Sdt, Signature, TableIds};
 pub use table::Table;
 pub use table_set::{PlacedTables, RootTables, TableEntry, TableSet, TableSetBuilder};
+pub use tables::apei::{
+    Bert, ErrorNotification, ErrorSource, Erst, ErstAction, ErstInstruction, ErstStep, Hest,
+    ReadAcknowledge, RegisterWidth,
+};
 pub use tables::bgrt::Bgrt;
+pub use tables::cedt::{Cedt, CxlHostBridge, CxlRegisters, CxlWindow, CxlWindowKinds};
+pub use tables::dmar::{AtsPorts, DeviceScope, Dmar, DmarFlags, RemappingUnit, ReservedRegion};
+pub use tables::hmat::{
+    Hmat, Locality, LocalityData, MemoryDomain, MemoryHierarchy, MemorySideCache,
+    SideCacheAssociativity, SideCachePolicy,
+};
 pub use tables::hpet::Hpet;
+pub use tables::ivrs::{AmdIommu, IvhdDevices, IvhdFlags, Ivrs, UnityRegion};
 pub use tables::mcfg::{EcamRegion, Mcfg};
+pub use tables::nfit::{
+    ControlRegion, FlushHint, Nfit, NvdimmCapabilities, PersistentRange, RangeType, RegionMapping,
+};
+pub use tables::pptt::{
+    CacheKind, CacheRef, NodeKind, NodeRef, Pptt, ProcessorCache, ProcessorNode,
+};
 pub use tables::serial::{BaudRate, Dbg2, DebugPort, SerialInterface, Spcr, TerminalType};
 pub use tables::slit::Slit;
 pub use tables::srat::{
@@ -53,5 +70,6 @@ pub use tables::srat::{
 pub use tables::ssdt::Ssdt;
 pub use tables::tpm::{StartMethod, Tcpa, Tpm2};
 pub use tables::uefi::UefiData;
+pub use tables::viot::{Viot, ViotMmioDevice, ViotPciDevices, VirtioIommu};
 pub use tables::waet::Waet;
 pub use validate::{AllowedRegion, Finding, RegionSpace, Rule, Validator};

@@ -28,6 +28,7 @@ pub(crate) enum Access {
     Byte = 1,
     Word = 2,
     Dword = 3,
+    Qword = 4,
 }
 
 impl Register {

@@ -26,7 +26,10 @@ macro_rules! wire {
 }
 
 pub(crate) mod affinity;
+pub(crate) mod errors;
+pub(crate) mod iommu;
 pub(crate) mod madt;
+pub(crate) mod memory;
 pub(crate) mod platform;
 
 /// "System Description Table Header".

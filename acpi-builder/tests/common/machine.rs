@@ -7,6 +7,8 @@ use acpi_builder::{
 };
 use guest_state::{Gpa, GpaRange};
 
+use super::servers;
+
 /// What the machine has besides its devices, as ASL:
 ///
 /// ```text
@@ -99,6 +101,16 @@ pub(crate) fn tables(processors: &Processors) -> Vec<Sdt> {
         tpm2().build(),
         Tcpa { log: range(0x7FE2_0000, 0x8000) }.build(),
         UefiData { identifier: *b"0123456789abcdef", data: vec![] }.build(),
+        servers::hmat().build(),
+        servers::pptt().build(),
+        servers::dmar().build(),
+        servers::ivrs().build(),
+        servers::viot().build(),
+        servers::nfit().build(),
+        servers::cedt().build(),
+        servers::erst().build(),
+        servers::hest().build(),
+        servers::bert().build(),
     ];
     built.into_iter().map(Result::unwrap).collect()
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 pub(crate) mod machine;
+pub(crate) mod servers;
 
 use acpi_builder::{
     Dsdt, Fadt, FixedHardware, InterruptPin, Madt, PciRoot, PciRoute, Processors, SerialPort,

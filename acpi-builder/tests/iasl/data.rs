@@ -8,7 +8,7 @@ use crate::common::machine::{self, range};
 use crate::tool::{disassemble, disassembled, finished, folder, says};
 
 /// Disassembles, recompiles, compares, and looks for values.
-fn reads(table: &impl Table, expected: &[(&str, &str)]) {
+pub(crate) fn reads(table: &impl Table, expected: &[(&str, &str)]) {
     let table = table.build().unwrap();
     let text = disassembled("data", &table);
     says(&text, expected);

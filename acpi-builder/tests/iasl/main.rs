@@ -7,6 +7,7 @@
 mod common;
 mod data;
 mod fixed;
+mod servers;
 mod templates;
 mod tool;
 
