@@ -4,9 +4,10 @@
 
 extern crate alloc;
 
-mod aml;
+pub mod aml;
 mod blob;
 mod check;
+pub mod devices;
 mod dsdt;
 mod error;
 mod fadt;

@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 
+use crate::aml::Terms;
 use crate::{Error, Signature, Table};
 
 /// Describes a secondary system description table: AML that adds to the DSDT's.
@@ -12,6 +13,12 @@ use crate::{Error, Signature, Table};
 pub struct Ssdt {
     /// The definition block, without its header.
     pub aml: Vec<u8>,
+}
+
+impl From<Terms> for Ssdt {
+    fn from(terms: Terms) -> Self {
+        Self { aml: terms.into_bytes() }
+    }
 }
 
 impl Table for Ssdt {

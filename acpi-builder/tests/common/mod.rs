@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test program uses a part")]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+pub(crate) mod devices;
 pub(crate) mod machine;
 pub(crate) mod servers;
 

@@ -17,7 +17,7 @@ use super::machine::range;
 pub(crate) fn hmat() -> Hmat {
     Hmat {
         domains: vec![
-            MemoryDomain { memory: 0, initiator: Some(0) },
+            MemoryDomain { memory: 0, initiator: Some(1) },
             MemoryDomain { memory: 3, initiator: None },
         ],
         localities: vec![Locality {

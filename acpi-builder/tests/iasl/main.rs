@@ -6,6 +6,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod data;
+mod devices;
 mod fixed;
 mod servers;
 mod templates;

@@ -10,7 +10,8 @@ fn hmat() {
         &[
             ("Structure Type", "0000"),
             ("Processor Proximity Domain Valid", "1"),
-            ("Attached Initiator Proximity Domain", "00000000"),
+            ("Attached Initiator Proximity Domain", "00000001"),
+            ("Memory Proximity Domain", "00000000"),
             ("Processor Proximity Domain Valid", "0"),
             ("Memory Proximity Domain", "00000003"),
             ("Structure Type", "0001"),

@@ -22,6 +22,9 @@ pub(crate) fn run(variable: &str, arguments: &[&str], folder: &Path) -> String {
     let text = String::from_utf8_lossy(&text).into_owned();
     assert!(output.status.success(), "{text}");
     let counts = text.replace("0 Errors", "").replace("0 Warnings", "");
+    // acpiexec does not free what it installs for the interrupts of a generic event device.
+    let is_own = |line: &&str| line.starts_with("ACPI Error") && line.contains("Outstanding cache");
+    let counts: String = counts.lines().filter(|line| !is_own(line)).collect();
     for word in ["Warning", "Error", "Exception", "unknown"] {
         assert!(!counts.contains(word), "{text}");
     }

@@ -8,7 +8,10 @@ mod image;
 
 use std::collections::BTreeSet;
 
-use acpi_builder::{AllowedRegion, Processors, RegionSpace, Rule, Signature, Validator};
+use acpi_builder::{
+    AllowedRegion, Fadt, FixedHardware, Hpet, Madt, Processors, RegionSpace, Rule, Signature, Ssdt,
+    TableSet, Validator,
+};
 use cases::CASES;
 use common::full_pc;
 use common::machine::SSDT;
@@ -27,6 +30,25 @@ fn sound_tables_break_no_rule() {
             .memory(Gpa::new(BASE), &placed.tables);
         assert_eq!(validator.validate(Gpa::new(RSDP)), [], "{count}");
     }
+}
+
+#[test]
+fn all_devices_together_break_no_rule() {
+    let processors = Processors::sequential(3).unwrap();
+    let dsdt = common::devices::dsdt(&processors).unwrap();
+    let registers = FixedHardware::ich9(0x600);
+    let set =
+        TableSet::builder(Fadt::fixed_hardware(registers, dsdt.boot_arch()), dsdt.build().unwrap());
+    let set = set.with(&Madt::pc(&processors)).with(&Hpet::PC).with(&common::machine::mcfg());
+    let set = set.with(&Ssdt::from(common::devices::terms().unwrap())).build().unwrap();
+    let placed = set.at(Gpa::new(BASE)).unwrap();
+    let validator = Validator::new()
+        .memory(Gpa::new(RSDP), &placed.rsdp)
+        .memory(Gpa::new(BASE), &placed.tables)
+        .ram(common::machine::range(0, 0xA_0000))
+        .ram(common::machine::range(0x10_0000, 0xAFF0_0000))
+        .allow([AllowedRegion::new(RegionSpace::SYSTEM_IO, 0x510..=0x511)]);
+    assert_eq!(validator.validate(Gpa::new(RSDP)), []);
 }
 
 #[test]
