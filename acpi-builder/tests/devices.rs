@@ -60,6 +60,15 @@ fn devices_are_the_aml_that_the_grammar_gives() {
 }
 
 #[test]
+fn all_devices_are_the_bytes_that_were_reviewed() {
+    // Beside it is its disassembly.
+    let reviewed = include_bytes!("data/devices.aml");
+    let processors = Processors::sequential(2).unwrap();
+    let dsdt = common::devices::dsdt(&processors).unwrap().build().unwrap();
+    assert_eq!(dsdt.body(), &reviewed[36..]);
+}
+
+#[test]
 fn events_that_cannot_be_told_apart_are_refused() {
     let event = |gsi, flags, device: &str| GedEvent { gsi, flags, device: device.into(), value: 1 };
     let ged = |events: &[GedEvent]| bytes(&GenericEventDevice { events: events.to_vec() }).err();

@@ -18,6 +18,19 @@ fn dsdt() -> Vec<u8> {
     bytes
 }
 
+/// The disassembly without the comment before it, which has names and times of files in it.
+fn block(text: &str) -> &str {
+    &text[text.find("DefinitionBlock").unwrap()..]
+}
+
+#[test]
+fn the_disassembly_is_the_one_that_was_reviewed() {
+    let text = recompiled("devices-golden", "dsdt", &dsdt());
+    let reviewed = include_str!("../data/devices.dsl");
+    assert_eq!(block(&text).trim_end(), block(reviewed).trim_end());
+    assert_eq!(dsdt(), include_bytes!("../data/devices.aml"));
+}
+
 /// Gives the interpreter that DSDT and a command.
 fn interpret(test: &str, command: &str) -> String {
     let folder = folder(&format!("acpiexec-devices-{test}"));
