@@ -5,12 +5,12 @@ mod common;
 
 use acpi_builder::aml::{FieldAccess, Resources, Terms};
 use acpi_builder::devices::{
-    AmlDevice, FwCfgDevice, GedEvent, GenericEventDevice, PowerButton, SystemResources, TpmDevice,
-    VirtioMmio, VmClock, VmGenerationId,
+    AmlDevice, FwCfgDevice, GedEvent, GenericEventDevice, PciFunction, PowerButton,
+    SystemResources, TpmDevice, VirtioMmio, VmClock, VmGenerationId,
 };
 use acpi_builder::{
-    BootArch, Dsdt, EcamRegion, Error, FixedHardware, GpeBlock, IntiFlags, Mcfg, Processors,
-    RegionSpace,
+    BootArch, Dsdt, EcamRegion, Error, FixedHardware, GpeBlock, IntiFlags, Mcfg, PciAddress,
+    Processors, RegionSpace,
 };
 use common::machine::range;
 use guest_state::{Gpa, GpaRange};
@@ -66,6 +66,16 @@ fn all_devices_are_the_bytes_that_were_reviewed() {
     let processors = Processors::sequential(2).unwrap();
     let dsdt = common::devices::dsdt(&processors).unwrap().build().unwrap();
     assert_eq!(dsdt.body(), &reviewed[36..]);
+}
+
+#[test]
+fn functions_have_their_place_as_an_address() {
+    let address = PciAddress::new(0, 31, 7);
+    let function = PciFunction { name: *b"FUNC", address };
+    let expected = b"\x5B\x82\x0FFUNC\x08_ADR\x0C\x07\0\x1F\0";
+    assert_eq!(bytes(&function).unwrap(), expected);
+    let far = PciFunction { address: PciAddress::new(0, 32, 0), ..function };
+    assert_eq!(bytes(&far), Err(Error::PciDevice { device: 32 }));
 }
 
 #[test]

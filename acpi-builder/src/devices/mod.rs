@@ -8,7 +8,7 @@ use crate::Error;
 use crate::aml::Terms;
 
 pub use events::{GedEvent, GenericEventDevice, PowerButton, SleepButton};
-pub use platform::{SystemResources, TpmDevice};
+pub use platform::{PciFunction, SystemResources, TpmDevice};
 pub use virtual_machine::{FwCfgDevice, PvPanic, VirtioMmio, VmClock, VmGenerationId};
 
 /// A description that becomes a device in AML.

@@ -6,7 +6,7 @@ use guest_state::GpaRange;
 
 use super::{AmlDevice, STATUS_SHOWN};
 use crate::aml::{Resources, Terms};
-use crate::{Error, FixedHardware, Hpet, Mcfg};
+use crate::{Error, FixedHardware, Hpet, Mcfg, PciAddress};
 
 /// The event timer, `HPET`, as the table of that name has it.
 ///
@@ -44,6 +44,35 @@ impl AmlDevice for TpmDevice {
         terms.name(*b"_STA", &STATUS_SHOWN)?;
         terms.crs(&Resources::new().memory32(self.registers)?)?;
         scope.device(*b"TPM_", &terms)
+    }
+}
+
+/// A function on the root bus that AML has a name for, so that other AML can refer to it.
+///
+/// # Source
+/// ACPI 6.5, "_ADR (Address)".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PciFunction {
+    /// Its name.
+    pub name: [u8; 4],
+    /// Its place; the bus is the one of the bridge that it is put behind.
+    pub address: PciAddress,
+}
+
+impl PciFunction {
+    /// The PIIX4's power management, `PM__`, where a PIIX4 is device 1.
+    pub const PIIX4_PM: Self = Self { name: *b"PM__", address: PciAddress::new(0, 1, 3) };
+    /// The ICH9's bridge to LPC, `LPC_`, which has its power management.
+    pub const ICH9_LPC: Self = Self { name: *b"LPC_", address: PciAddress::new(0, 31, 0) };
+}
+
+impl AmlDevice for PciFunction {
+    fn append_to(&self, scope: &mut Terms) -> Result<(), Error> {
+        let PciAddress { device, function, .. } = self.address;
+        self.address.device_function()?;
+        let mut terms = Terms::new();
+        terms.name(*b"_ADR", &(u32::from(device) << 16 | u32::from(function)))?;
+        scope.device(self.name, &terms)
     }
 }
 

@@ -2,8 +2,8 @@
 
 use acpi_builder::aml::{FieldAccess, Terms};
 use acpi_builder::devices::{
-    FwCfgDevice, GedEvent, GenericEventDevice, PowerButton, PvPanic, SleepButton, SystemResources,
-    TpmDevice, VirtioMmio, VmClock, VmGenerationId,
+    FwCfgDevice, GedEvent, GenericEventDevice, PciFunction, PowerButton, PvPanic, SleepButton,
+    SystemResources, TpmDevice, VirtioMmio, VmClock, VmGenerationId,
 };
 use acpi_builder::{
     Dsdt, Error, FixedHardware, Hpet, IntiFlags, PciRoot, Processors, RegionSpace, SerialPort,
@@ -27,6 +27,8 @@ pub(crate) fn dsdt(processors: &Processors) -> Result<Dsdt<'_>, Error> {
     registers.smi = Some(SmiCommand::APM);
     let resources = SystemResources::fixed_hardware(&registers).configuration_spaces(&mcfg())?;
     dsdt.add_fixed(&resources)?;
+    dsdt.add_fixed(&PciFunction::PIIX4_PM)?;
+    dsdt.add_fixed(&PciFunction::ICH9_LPC)?;
     dsdt.add_fixed(&FwCfgDevice::PC)?;
     dsdt.add_fixed(&PvPanic::PC)?;
     dsdt.add(&Hpet::PC)?;

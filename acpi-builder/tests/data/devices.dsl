@@ -184,6 +184,16 @@ DefinitionBlock ("", "DSDT", 2, "HVKIT ", "HVKITVM ", 0x00000001)
                 })
             }
 
+            Device (PM)
+            {
+                Name (_ADR, 0x00010003)  // _ADR: Address
+            }
+
+            Device (LPC)
+            {
+                Name (_ADR, 0x001F0000)  // _ADR: Address
+            }
+
             Device (FWCF)
             {
                 Name (_HID, "QEMU0002")  // _HID: Hardware ID

@@ -57,6 +57,8 @@ fn all_devices_are_compiled_to_the_same_bytes_from_the_source_that_is_expected()
         "IO (Decode16, 0x0620, 0x0620, 0x01, 0x10, )",
         "IO (Decode16, 0x00B2, 0x00B2, 0x01, 0x01, )",
         "Memory32Fixed (ReadWrite, 0xB0000000, 0x0C000000, )",
+        "Device (PM) { Name (_ADR, 0x00010003)",
+        "Device (LPC) { Name (_ADR, 0x001F0000)",
         "Device (FWCF) { Name (_HID, \"QEMU0002\") Name (_STA, 0x0B)",
         "IO (Decode16, 0x0510, 0x0510, 0x01, 0x0C, )",
         "Device (PEVT) { Name (_HID, \"QEMU0001\") Name (_STA, 0x0F)",
