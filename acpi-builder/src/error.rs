@@ -203,4 +203,67 @@ pub enum Error {
         /// The width of the pointer field.
         width_bytes: u8,
     },
+    /// A field can't hold a number so large.
+    #[error("{field} is {value:#x}, at most {max:#x} can be expressed")]
+    OutOfRange {
+        /// What the field says.
+        field: &'static str,
+        /// The number.
+        value: u64,
+        /// The largest that it can hold.
+        max: u64,
+    },
+    /// A field can't have this value.
+    #[error("{field} can't be {value:#x}")]
+    Invalid {
+        /// What the field says.
+        field: &'static str,
+        /// The value.
+        value: u64,
+    },
+    /// A number is there twice that must be there once.
+    #[error("{field} {value:#x} is there twice")]
+    Duplicate {
+        /// What the number is.
+        field: &'static str,
+        /// The number.
+        value: u64,
+    },
+    /// A list or a text has another length than it must.
+    #[error("{field} has length {length:#x}, {expected:#x} is expected")]
+    Length {
+        /// What it is.
+        field: &'static str,
+        /// How long it is.
+        length: usize,
+        /// How long it must be.
+        expected: usize,
+    },
+    /// A range is empty.
+    #[error("{field} at {start} is empty")]
+    EmptyRange {
+        /// What the range is.
+        field: &'static str,
+        /// Where it would be.
+        start: Gpa,
+    },
+    /// Two ranges share an address.
+    #[error("two ranges of {field} share address {gpa}")]
+    Overlap {
+        /// What the ranges are.
+        field: &'static str,
+        /// The first address that both have.
+        gpa: Gpa,
+    },
+    /// The FADT's revision can't express the description.
+    #[error("FADT of revision {revision} can't say {what}")]
+    FadtRevision {
+        /// The revision.
+        revision: u8,
+        /// What it has no field for.
+        what: &'static str,
+    },
+    /// A table of the user's own can't be built as described.
+    #[error("{0}")]
+    Custom(&'static str),
 }

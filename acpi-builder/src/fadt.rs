@@ -3,26 +3,67 @@
 use bitflags::bitflags;
 use zerocopy::IntoBytes;
 
-use crate::spec::{FadtBody, GenericAddress};
-use crate::{Error, Sdt, Signature};
+use crate::register::Access;
+use crate::spec::SdtHeader;
+use crate::{Error, FixedHardware, Hardware, ReducedHardware, ResetRegister, Sdt, Signature};
 
-const REVISION: u8 = 6;
-const MINOR_REVISION: u8 = 5;
+/// Which layout the table has.
+///
+/// # Source
+/// "Fixed ACPI Description Table" in ACPI 1.0b, 2.0c, 3.0b, 5.0a, 5.1 and 6.0 to 6.5.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FadtRevision {
+    major: u8,
+    minor: u8,
+}
 
-/// "Generic Address Structure": address space and access sizes.
-const SYSTEM_IO: u8 = 1;
-const BYTE_ACCESS: u8 = 1;
-const WORD_ACCESS: u8 = 2;
-const DWORD_ACCESS: u8 = 3;
+impl FadtRevision {
+    /// ACPI 1.0: no reset register, no address above 4 GiB.
+    pub const V1: Self = Self { major: 1, minor: 0 };
+    /// ACPI 2.0.
+    pub const V3: Self = Self { major: 3, minor: 0 };
+    /// ACPI 3.0 and 4.0.
+    pub const V4: Self = Self { major: 4, minor: 0 };
+    /// ACPI 5.0: the first with hardware-reduced machines.
+    pub const V5_0: Self = Self { major: 5, minor: 0 };
+    /// ACPI 5.1.
+    pub const V5_1: Self = Self { major: 5, minor: 1 };
+    /// ACPI 6.0.
+    pub const V6_0: Self = Self { major: 6, minor: 0 };
+    /// ACPI 6.3.
+    pub const V6_3: Self = Self { major: 6, minor: 3 };
+    /// ACPI 6.4.
+    pub const V6_4: Self = Self { major: 6, minor: 4 };
+    /// ACPI 6.5.
+    pub const V6_5: Self = Self { major: 6, minor: 5 };
 
-/// "Register blocks": what an ACPI PC has in its fixed hardware, in bytes.
-const PM1_EVENT_BYTES: u8 = 4;
-const PM1_CONTROL_BYTES: u8 = 2;
-const PM_TIMER_BYTES: u8 = 4;
+    /// Returns the revision that the header says.
+    #[must_use]
+    pub const fn major(self) -> u8 {
+        self.major
+    }
 
-/// Latencies in microseconds, above 100 and 1000, that say there is no C2 and no C3 state.
-const NO_C2: u16 = 0x0FFF;
-const NO_C3: u16 = 0x0FFF;
+    /// Returns how long the table is, header included.
+    #[must_use]
+    pub const fn size_bytes(self) -> usize {
+        match self.major {
+            ..=2 => 116,
+            3 | 4 => 244,
+            5 => 268,
+            _ => 276,
+        }
+    }
+
+    /// Returns the boot architecture flags that the revision defines.
+    const fn boot_arch(self) -> BootArch {
+        match self.major {
+            ..=2 => BootArch::empty(),
+            3 => BootArch::LEGACY_DEVICES.union(BootArch::KEYBOARD_8042),
+            4 => BootArch::all().difference(BootArch::CMOS_RTC_NOT_PRESENT),
+            _ => BootArch::all(),
+        }
+    }
+}
 
 /// "Preferred PM Profile System Types": what the machine is used as.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -64,7 +105,7 @@ bitflags! {
 bitflags! {
     /// "Fixed Feature Flags".
     #[derive(Clone, Copy)]
-    struct Features: u32 {
+    pub(crate) struct Features: u32 {
         /// WBINVD works; without it guests refuse ACPI.
         const WBINVD = 1 << 0;
         /// All processors have the C1 state.
@@ -77,78 +118,9 @@ bitflags! {
         const TMR_VAL_EXT = 1 << 8;
         /// RESET_REG works.
         const RESET_REG_SUP = 1 << 10;
+        /// There is no fixed hardware but the sleep registers.
+        const HW_REDUCED_ACPI = 1 << 20;
     }
-}
-
-/// How far the power-management timer counts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum PmTimerWidth {
-    /// To 2^24, as in the PIIX4. Also right, with less use made of it, for a timer of 32 bits.
-    #[default]
-    Bits24,
-    /// To 2^32.
-    Bits32,
-}
-
-/// A port that resets the machine, and the byte that does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct ResetRegister {
-    /// The I/O port.
-    pub port: u16,
-    /// What to write there.
-    pub value: u8,
-}
-
-impl ResetRegister {
-    /// The reset control register of PC chipsets, port 0xcf9: hard reset of the whole machine.
-    pub const CF9: Self = Self { port: 0xCF9, value: 0x06 };
-}
-
-/// The fixed-hardware registers: I/O ports of one PM1 event, PM1 control and PM timer block.
-///
-/// There is no SMI command port: the machine is in ACPI mode from the start, SCI_EN always set.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub struct FixedHardware {
-    /// The ISA interrupt of the SCI; without 8259s, its global system interrupt.
-    pub sci: u16,
-    /// The first of four ports: PM1a status, PM1a enable.
-    pub pm1a_event: u16,
-    /// The first of two ports: PM1a control.
-    pub pm1a_control: u16,
-    /// The first of four ports: the PM timer.
-    pub pm_timer: u16,
-    /// How far the PM timer counts.
-    pub pm_timer_width: PmTimerWidth,
-    /// Whether PM1's PWRBTN bits work.
-    pub power_button: bool,
-}
-
-impl FixedHardware {
-    /// Describes the PIIX4's arrangement: events at `base`, control at `base` + 4, a 24-bit timer
-    /// at `base` + 8, the SCI on 9, a power button.
-    ///
-    /// SeaBIOS expects `base` to be 0x600 where it is given tables through fw_cfg.
-    #[must_use]
-    pub const fn piix4(base: u16) -> Self {
-        Self {
-            sci: 9,
-            pm1a_event: base,
-            // No block fits at port 0xffff, so a base that is too high is refused when built.
-            pm1a_control: base.saturating_add(4),
-            pm_timer: base.saturating_add(8),
-            pm_timer_width: PmTimerWidth::Bits24,
-            power_button: true,
-        }
-    }
-}
-
-/// What kind of ACPI machine this is.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Hardware {
-    /// One with PM1 registers, a PM timer and a FACS.
-    Fixed(FixedHardware),
 }
 
 /// Describes the fixed ACPI description table.
@@ -160,13 +132,16 @@ pub enum Hardware {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Fadt {
+    /// The layout.
+    pub revision: FadtRevision,
     /// The register model.
     pub hardware: Hardware,
     /// What the machine is used as.
     pub profile: PmProfile,
     /// How to reset it.
     pub reset: Option<ResetRegister>,
-    /// What legacy devices there are: see [`Dsdt::boot_arch`](crate::Dsdt::boot_arch).
+    /// What legacy devices there are: see [`Dsdt::boot_arch`](crate::Dsdt::boot_arch). Flags that
+    /// the revision doesn't define are left out.
     pub boot_arch: BootArch,
     /// The CMOS register that holds the century, if there is one.
     pub rtc_century: Option<u8>,
@@ -178,6 +153,7 @@ impl Fadt {
     #[must_use]
     pub fn fixed_hardware(registers: FixedHardware, boot_arch: BootArch) -> Self {
         Self {
+            revision: FadtRevision::V6_5,
             hardware: Hardware::Fixed(registers),
             profile: PmProfile::UNSPECIFIED,
             reset: Some(ResetRegister::CF9),
@@ -186,59 +162,54 @@ impl Fadt {
         }
     }
 
+    /// Describes a hardware-reduced machine, reset as said.
+    #[must_use]
+    pub fn hardware_reduced(
+        registers: ReducedHardware,
+        reset: Option<ResetRegister>,
+        boot_arch: BootArch,
+    ) -> Self {
+        let fixed = Self::fixed_hardware(FixedHardware::piix4(0), boot_arch);
+        Self { hardware: Hardware::Reduced(registers), reset, ..fixed }
+    }
+
+    /// Tells whether there is a FACS beside this table.
+    pub(crate) const fn has_facs(&self) -> bool {
+        matches!(self.hardware, Hardware::Fixed(_))
+    }
+
     /// Builds the table with its pointers zero: they are the table set's to fill in.
     ///
     /// # Errors
-    /// [`Error::IoPorts`]: a register block starts at port 0 or reaches past port 0xffff.
+    /// [`Error::IoPorts`], [`Error::Invalid`]: a register block doesn't fit where it is.
+    /// [`Error::FadtRevision`]: the revision is too old.
     pub(crate) fn build(&self) -> Result<Sdt, Error> {
-        let Hardware::Fixed(registers) = &self.hardware;
-        let mut features = Features::WBINVD | Features::PROC_C1 | Features::SLP_BUTTON;
-        features.set(Features::PWR_BUTTON, !registers.power_button);
+        let FadtRevision { major: revision, minor } = self.revision;
+        if self.reset.is_some() && revision < 3 {
+            return Err(Error::FadtRevision { revision, what: "how to reset the machine" });
+        }
+        let mut features = Features::WBINVD | Features::PROC_C1;
         features.set(Features::RESET_REG_SUP, self.reset.is_some());
-        features.set(Features::TMR_VAL_EXT, registers.pm_timer_width == PmTimerWidth::Bits32);
-        let reset = self.reset.unwrap_or(ResetRegister { port: 0, value: 0 });
-        let event = block(registers.pm1a_event, PM1_EVENT_BYTES, WORD_ACCESS)?;
-        let control = block(registers.pm1a_control, PM1_CONTROL_BYTES, WORD_ACCESS)?;
-        let timer = block(registers.pm_timer, PM_TIMER_BYTES, DWORD_ACCESS)?;
-        let body = FadtBody {
-            preferred_pm_profile: self.profile.0,
-            sci_int: registers.sci.into(),
-            pm1a_evt_blk: u32::from(registers.pm1a_event).into(),
-            pm1a_cnt_blk: u32::from(registers.pm1a_control).into(),
-            pm_tmr_blk: u32::from(registers.pm_timer).into(),
-            pm1_evt_len: PM1_EVENT_BYTES,
-            pm1_cnt_len: PM1_CONTROL_BYTES,
-            pm_tmr_len: PM_TIMER_BYTES,
-            p_lvl2_lat: NO_C2.into(),
-            p_lvl3_lat: NO_C3.into(),
-            century: self.rtc_century.unwrap_or(0),
-            iapc_boot_arch: self.boot_arch.bits().into(),
-            flags: features.bits().into(),
-            reset_reg: match self.reset {
-                Some(register) => block(register.port, 1, BYTE_ACCESS)?,
-                None => GenericAddress::default(),
-            },
-            reset_value: reset.value,
-            fadt_minor_version: MINOR_REVISION,
-            x_pm1a_evt_blk: event,
-            x_pm1a_cnt_blk: control,
-            x_pm_tmr_blk: timer,
-            ..FadtBody::default()
+        let mut body = match &self.hardware {
+            Hardware::Fixed(registers) => registers.body(&mut features)?,
+            Hardware::Reduced(_) if revision < 5 => {
+                let what = "that hardware is reduced";
+                return Err(Error::FadtRevision { revision, what });
+            }
+            Hardware::Reduced(registers) => registers.body(&mut features)?,
         };
-        Ok(Sdt::new(Signature::FACP, REVISION, body.as_bytes().to_vec()))
+        body.preferred_pm_profile = self.profile.0;
+        body.century = self.rtc_century.unwrap_or(0);
+        let boot_arch = self.boot_arch.intersection(self.revision.boot_arch());
+        body.iapc_boot_arch = boot_arch.bits().into();
+        body.flags = features.bits().into();
+        if let Some(ResetRegister { register, value }) = self.reset {
+            body.reset_reg = register.block(1, Access::Byte)?;
+            body.reset_value = value;
+        }
+        body.fadt_minor_version = minor;
+        let mut body = body.as_bytes().to_vec();
+        body.truncate(self.revision.size_bytes() - size_of::<SdtHeader>());
+        Ok(Sdt::new(Signature::FACP, revision, body))
     }
-}
-
-/// Describes a block of ports, after checking that there are so many.
-fn block(port: u16, size_bytes: u8, access_size: u8) -> Result<GenericAddress, Error> {
-    if port == 0 || port.checked_add(u16::from(size_bytes) - 1).is_none() {
-        return Err(Error::IoPorts { port, size_bytes: size_bytes.into() });
-    }
-    Ok(GenericAddress {
-        address_space_id: SYSTEM_IO,
-        register_bit_width: size_bytes * 8,
-        register_bit_offset: 0,
-        access_size,
-        address: u64::from(port).into(),
-    })
 }

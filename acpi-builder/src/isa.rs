@@ -1,9 +1,7 @@
 //! Devices at fixed ISA ports.
 
-use acpi_tables::aml::IO;
-
 use crate::Error;
-use crate::aml::{IrqNoFlags, Terms, bytes_of, io_ports};
+use crate::aml::{Resources, Terms};
 
 /// A 16550 serial port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -30,7 +28,7 @@ impl SerialPort {
         let mut terms = Terms::default();
         terms.hid("PNP0501")?;
         terms.name(*b"_UID", &number)?;
-        terms.crs(&resources(&[io_ports(self.port, 8)?], self.irq)?)?;
+        terms.crs(&Resources::new().ports(self.port, 8)?.isa_irq(self.irq)?)?;
         scope.device([b'C', b'O', b'M', b'0' + number], &terms)
     }
 }
@@ -39,7 +37,7 @@ impl SerialPort {
 pub(crate) fn append_rtc(scope: &mut Terms) -> Result<(), Error> {
     let mut terms = Terms::default();
     terms.hid("PNP0B00")?;
-    terms.crs(&resources(&[io_ports(0x70, 2)?], 8)?)?;
+    terms.crs(&Resources::new().ports(0x70, 2)?.isa_irq(8)?)?;
     scope.device(*b"RTC_", &terms)
 }
 
@@ -47,15 +45,14 @@ pub(crate) fn append_rtc(scope: &mut Terms) -> Result<(), Error> {
 pub(crate) fn append_keyboard(scope: &mut Terms) -> Result<(), Error> {
     let mut terms = Terms::default();
     terms.hid("PNP0303")?;
-    terms.crs(&resources(&[io_ports(0x60, 1)?, io_ports(0x64, 1)?], 1)?)?;
+    terms.crs(&Resources::new().ports(0x60, 1)?.ports(0x64, 1)?.isa_irq(1)?)?;
     scope.device(*b"KBD_", &terms)
 }
 
-fn resources(ports: &[IO], irq: u8) -> Result<alloc::vec::Vec<u8>, Error> {
-    let mut resources = alloc::vec::Vec::new();
-    for block in ports {
-        resources.extend_from_slice(&bytes_of(block));
-    }
-    resources.extend_from_slice(&bytes_of(&IrqNoFlags::new(irq)?));
-    Ok(resources)
+/// A mouse behind the 8042, interrupt 12.
+pub(crate) fn append_mouse(scope: &mut Terms) -> Result<(), Error> {
+    let mut terms = Terms::default();
+    terms.hid("PNP0F13")?;
+    terms.crs(&Resources::new().isa_irq(12)?)?;
+    scope.device(*b"MOU_", &terms)
 }

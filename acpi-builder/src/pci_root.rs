@@ -8,7 +8,7 @@ use acpi_tables::aml::Package;
 
 use crate::Error;
 use crate::aml::{
-    Terms, bus_numbers, bytes_of, io_ports, io_window, memory32_window, memory64_window, package,
+    Resources, Terms, bus_numbers, io_ports, io_window, memory32_window, memory64_window, package,
 };
 
 /// One of the four interrupt pins of a PCI device.
@@ -76,17 +76,18 @@ impl PciRoot {
         self.append_routes(terms)
     }
 
-    fn resources(&self) -> Result<Vec<u8>, Error> {
-        let mut resources = bytes_of(&bus_numbers(&self.buses)?);
-        resources.extend(bytes_of(&io_ports(0xCF8, 8)?));
+    fn resources(&self) -> Result<Resources, Error> {
+        let mut resources = Resources::new();
+        resources.push(&bus_numbers(&self.buses)?);
+        resources.push(&io_ports(0xCF8, 8)?);
         for window in &self.io_windows {
-            resources.extend(bytes_of(&io_window(window)?));
+            resources.push(&io_window(window)?);
         }
         for window in &self.memory32_windows {
-            resources.extend(bytes_of(&memory32_window(window)?));
+            resources.push(&memory32_window(window)?);
         }
         for window in &self.memory64_windows {
-            resources.extend(bytes_of(&memory64_window(window)?));
+            resources.push(&memory64_window(window)?);
         }
         Ok(resources)
     }

@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 use crate::Error;
+use crate::check::duplicate;
 
 /// Whether a processor runs, or may be switched on later.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -102,11 +103,4 @@ impl Processors {
     pub fn as_slice(&self) -> &[Processor] {
         &self.0
     }
-}
-
-/// Returns a number that occurs more than once.
-fn duplicate(numbers: impl Iterator<Item = u32>) -> Option<u32> {
-    let mut sorted: Vec<u32> = numbers.collect();
-    sorted.sort_unstable();
-    sorted.windows(2).find_map(|pair| (pair[0] == pair[1]).then_some(pair[0]))
 }

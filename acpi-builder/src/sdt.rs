@@ -15,20 +15,77 @@ pub struct Signature(pub [u8; 4]);
 impl Signature {
     /// Multiple APIC description table.
     pub const APIC: Self = Self(*b"APIC");
+    /// Boot error record table.
+    pub const BERT: Self = Self(*b"BERT");
+    /// Boot graphics resource table.
+    pub const BGRT: Self = Self(*b"BGRT");
+    /// CXL early discovery table.
+    pub const CEDT: Self = Self(*b"CEDT");
+    /// Debug port table 2.
+    pub const DBG2: Self = Self(*b"DBG2");
+    /// DMA remapping table.
+    pub const DMAR: Self = Self(*b"DMAR");
     /// Differentiated system description table.
     pub const DSDT: Self = Self(*b"DSDT");
+    /// Error record serialization table.
+    pub const ERST: Self = Self(*b"ERST");
     /// Fixed ACPI description table.
     pub const FACP: Self = Self(*b"FACP");
     /// Firmware ACPI control structure.
     pub const FACS: Self = Self(*b"FACS");
+    /// Hardware error source table.
+    pub const HEST: Self = Self(*b"HEST");
+    /// Heterogeneous memory attribute table.
+    pub const HMAT: Self = Self(*b"HMAT");
+    /// High precision event timer table.
+    pub const HPET: Self = Self(*b"HPET");
+    /// I/O virtualization reporting structure.
+    pub const IVRS: Self = Self(*b"IVRS");
+    /// Memory-mapped configuration space table.
+    pub const MCFG: Self = Self(*b"MCFG");
+    /// NVDIMM firmware interface table.
+    pub const NFIT: Self = Self(*b"NFIT");
+    /// Processor properties topology table.
+    pub const PPTT: Self = Self(*b"PPTT");
     /// Root system description table.
     pub const RSDT: Self = Self(*b"RSDT");
+    /// System locality information table.
+    pub const SLIT: Self = Self(*b"SLIT");
+    /// Serial port console redirection table.
+    pub const SPCR: Self = Self(*b"SPCR");
+    /// System resource affinity table.
+    pub const SRAT: Self = Self(*b"SRAT");
     /// Secondary system description table.
     pub const SSDT: Self = Self(*b"SSDT");
-    /// UEFI boot optimization table.
+    /// Trusted computing platform alliance table: TPM 1.2.
+    pub const TCPA: Self = Self(*b"TCPA");
+    /// Trusted platform module 2.0 table.
+    pub const TPM2: Self = Self(*b"TPM2");
+    /// UEFI ACPI data table.
     pub const UEFI: Self = Self(*b"UEFI");
+    /// Virtual I/O translation table.
+    pub const VIOT: Self = Self(*b"VIOT");
+    /// Windows ACPI emulated devices table.
+    pub const WAET: Self = Self(*b"WAET");
     /// Extended system description table.
     pub const XSDT: Self = Self(*b"XSDT");
+}
+
+impl Signature {
+    /// A definition block that only old guests load.
+    pub(crate) const PSDT: Self = Self(*b"PSDT");
+    /// The start of the root pointer's signature.
+    pub(crate) const RSDP: Self = Self(*b"RSD ");
+    /// What stands where there are no four bytes.
+    pub(crate) const NONE: Self = Self([0; 4]);
+
+    /// Tells whether a machine may have several tables of this kind.
+    ///
+    /// # Source
+    /// ACPI 6.5, "DESCRIPTION_HEADER Signatures".
+    pub(crate) fn may_repeat(self) -> bool {
+        matches!(self, Self::SSDT | Self::PSDT | Self::UEFI | Self([b'O', b'E', b'M', _]))
+    }
 }
 
 impl fmt::Display for Signature {

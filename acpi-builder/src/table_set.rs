@@ -7,10 +7,12 @@ use guest_state::Gpa;
 use zerocopy::IntoBytes;
 
 use crate::spec::{self, FadtBody, Rsdp, SdtHeader};
-use crate::{Blob, Checksum, Error, Fadt, Pointer, PointerWidth, Sdt, Signature, TableIds};
+use crate::{Blob, Checksum, Error, Fadt, Pointer, PointerWidth, Sdt, Signature, Table, TableIds};
 
+const RSDT_REVISION: u8 = 1;
 const XSDT_REVISION: u8 = 1;
-const RSDP_REVISION: u8 = 2;
+const RSDP_REVISION_1: u8 = 0;
+const RSDP_REVISION_2: u8 = 2;
 const FACS_VERSION: u8 = 2;
 
 /// Every table starts at a multiple of this, in bytes; only the FACS needs more.
@@ -18,6 +20,18 @@ const TABLE_ALIGNMENT: usize = 16;
 
 /// Keeps every offset, and the end of a blob rounded up, within 32 bits.
 const MAX_BYTES: usize = 1 << 31;
+
+/// How a guest finds the tables.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum RootTables {
+    /// By an RSDT alone, with the RSDP of ACPI 1.0.
+    Rsdt,
+    /// By an XSDT alone.
+    #[default]
+    Xsdt,
+    /// By either: an RSDT for those who read nothing else, and an XSDT.
+    Both,
+}
 
 /// Where one table lies in the tables' blob.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -60,7 +74,13 @@ impl TableSet {
 
     /// Starts a set with the two tables that no machine is without.
     pub fn builder(fadt: Fadt, dsdt: Sdt) -> TableSetBuilder {
-        TableSetBuilder { ids: TableIds::default(), fadt, dsdt, tables: Vec::new() }
+        TableSetBuilder {
+            ids: TableIds::default(),
+            roots: RootTables::default(),
+            fadt,
+            dsdt,
+            tables: Vec::new(),
+        }
     }
 
     /// Returns the RSDP without a place. Its pointers are into [`tables`](Self::tables).
@@ -103,9 +123,11 @@ impl TableSet {
 #[must_use]
 pub struct TableSetBuilder {
     ids: TableIds,
+    roots: RootTables,
     fadt: Fadt,
     dsdt: Sdt,
-    tables: Vec<Sdt>,
+    /// What was wrong with a description is said when the set is built.
+    tables: Vec<Result<Sdt, Error>>,
 }
 
 impl TableSetBuilder {
@@ -114,60 +136,82 @@ impl TableSetBuilder {
         Self { ids, ..self }
     }
 
-    /// Adds a table. The XSDT lists them in the order in which they were added, after the FADT.
+    /// Sets how a guest finds the tables.
+    pub fn roots(self, roots: RootTables) -> Self {
+        Self { roots, ..self }
+    }
+
+    /// Adds a table. They are listed in the order in which they were added, after the FADT.
     pub fn table(mut self, table: Sdt) -> Self {
-        self.tables.push(table);
+        self.tables.push(Ok(table));
         self
     }
 
-    /// Builds the set: FACS, DSDT, FADT, the tables that were added, and the XSDT, then the RSDP.
+    /// Builds a table and adds it. If that fails, so does [`build`](Self::build).
+    pub fn with(mut self, table: &impl Table) -> Self {
+        self.tables.push(table.build());
+        self
+    }
+
+    /// Builds the set: FACS, DSDT, FADT, the tables that were added, RSDT and XSDT, then the RSDP.
     ///
     /// # Errors
+    /// - What the description of a table that was added can't be built for.
+    /// - [`Error::FadtRevision`]: the FADT's revision is too old for what it says.
     /// - [`Error::NotDsdt`]: the DSDT has another signature.
     /// - [`Error::OwnTable`]: a table was added that the set makes itself.
     /// - [`Error::DuplicateTable`]: a table was added twice that may be there once.
     /// - [`Error::IoPorts`]: a register block of the FADT doesn't fit.
     /// - [`Error::SetTooLong`]: all tables together are longer than 2 GiB.
     pub fn build(self) -> Result<TableSet, Error> {
-        self.check()?;
+        let added = self.tables.iter().map(Result::as_ref).collect::<Result<Vec<_>, _>>();
+        let added = added.map_err(|&error| error)?;
+        check(&self.dsdt, &added)?;
         let mut layout = Layout::default();
-        let facs = layout.append_facs();
+        let facs = self.fadt.has_facs().then(|| layout.append_facs());
         let dsdt = layout.append(&self.dsdt, self.ids)?;
-        let fadt = layout.append(&self.fadt.build()?, self.ids)?;
-        layout.link_fadt(fadt, dsdt, facs);
+        let table = self.fadt.build()?;
+        let fadt = layout.append(&table, self.ids)?;
+        layout.link_fadt(fadt, table.body().len(), dsdt, facs);
         let mut listed: Vec<u32> = [fadt].into();
-        for table in &self.tables {
+        for table in added {
             listed.push(layout.append(table, self.ids)?);
         }
-        let xsdt = layout.append_xsdt(&listed, self.ids)?;
+        let rsdt = match self.roots {
+            RootTables::Rsdt | RootTables::Both => Some(layout.append_rsdt(&listed, self.ids)?),
+            RootTables::Xsdt => None,
+        };
+        let xsdt = match self.roots {
+            RootTables::Xsdt | RootTables::Both => Some(layout.append_xsdt(&listed, self.ids)?),
+            RootTables::Rsdt => None,
+        };
         Ok(TableSet {
-            rsdp: build_rsdp(self.ids, xsdt)?,
+            rsdp: build_rsdp(self.ids, rsdt, xsdt)?,
             tables: Blob::new(layout.bytes, layout.pointers, layout.checksums)?,
             entries: layout.entries,
         })
     }
+}
 
-    fn check(&self) -> Result<(), Error> {
-        if self.dsdt.signature() != Signature::DSDT {
-            return Err(Error::NotDsdt { signature: self.dsdt.signature() });
-        }
-        let mut seen = alloc::collections::BTreeSet::new();
-        for table in &self.tables {
-            let signature = table.signature();
-            match signature {
-                Signature::DSDT
-                | Signature::FACP
-                | Signature::FACS
-                | Signature::RSDT
-                | Signature::XSDT => return Err(Error::OwnTable { signature }),
-                // "DESCRIPTION_HEADER Signatures": what a machine may have several of.
-                Signature::SSDT | Signature::UEFI | Signature([b'O', b'E', b'M', _]) => {}
-                _ if seen.insert(signature) => {}
-                _ => return Err(Error::DuplicateTable { signature }),
-            }
-        }
-        Ok(())
+/// Checks that each table is one that may be added, and there as often as it may be.
+fn check(dsdt: &Sdt, added: &[&Sdt]) -> Result<(), Error> {
+    if dsdt.signature() != Signature::DSDT {
+        return Err(Error::NotDsdt { signature: dsdt.signature() });
     }
+    let mut seen = alloc::collections::BTreeSet::new();
+    for table in added {
+        let signature = table.signature();
+        match signature {
+            Signature::DSDT
+            | Signature::FACP
+            | Signature::FACS
+            | Signature::RSDT
+            | Signature::XSDT => return Err(Error::OwnTable { signature }),
+            _ if signature.may_repeat() || seen.insert(signature) => {}
+            _ => return Err(Error::DuplicateTable { signature }),
+        }
+    }
+    Ok(())
 }
 
 /// The tables' blob while it grows.
@@ -224,72 +268,95 @@ impl Layout {
     ///
     /// The DSDT gets both pointers, since 32-bit readers such as SeaBIOS know only the first. The
     /// FACS gets the first alone: "FIRMWARE_CTRL" and "X_FIRMWARE_CTRL" exclude each other.
-    fn link_fadt(&mut self, fadt: u32, dsdt: u32, facs: u32) {
+    fn link_fadt(&mut self, fadt: u32, length: usize, dsdt: u32, facs: Option<u32>) {
         let body = fadt + field(size_of::<SdtHeader>());
-        self.pointers.extend([
-            Pointer {
+        if let Some(facs) = facs {
+            self.pointers.push(Pointer {
                 offset: body + field(offset_of!(FadtBody, firmware_ctrl)),
                 width: PointerWidth::Bytes4,
                 target: facs,
-            },
-            Pointer {
-                offset: body + field(offset_of!(FadtBody, dsdt)),
-                width: PointerWidth::Bytes4,
-                target: dsdt,
-            },
-            Pointer {
+            });
+        }
+        self.pointers.push(Pointer {
+            offset: body + field(offset_of!(FadtBody, dsdt)),
+            width: PointerWidth::Bytes4,
+            target: dsdt,
+        });
+        if length > offset_of!(FadtBody, x_dsdt) {
+            self.pointers.push(Pointer {
                 offset: body + field(offset_of!(FadtBody, x_dsdt)),
                 width: PointerWidth::Bytes8,
                 target: dsdt,
-            },
-        ]);
+            });
+        }
     }
 
-    /// Appends the table that lists those at the given offsets, and returns its offset.
+    /// Appends the RSDT, which lists the tables at the given offsets, and returns its offset.
+    fn append_rsdt(&mut self, listed: &[u32], ids: TableIds) -> Result<u32, Error> {
+        self.append_root(Signature::RSDT, RSDT_REVISION, PointerWidth::Bytes4, listed, ids)
+    }
+
+    /// Appends the XSDT, which lists the tables at the given offsets, and returns its offset.
     fn append_xsdt(&mut self, listed: &[u32], ids: TableIds) -> Result<u32, Error> {
-        let body = alloc::vec![0; listed.len() * 8];
-        let xsdt = self.append(&Sdt::new(Signature::XSDT, XSDT_REVISION, body), ids)?;
-        let slots = (xsdt + field(size_of::<SdtHeader>())..).step_by(8);
+        self.append_root(Signature::XSDT, XSDT_REVISION, PointerWidth::Bytes8, listed, ids)
+    }
+
+    fn append_root(
+        &mut self,
+        signature: Signature,
+        revision: u8,
+        width: PointerWidth,
+        listed: &[u32],
+        ids: TableIds,
+    ) -> Result<u32, Error> {
+        let slot = usize::from(width.bytes());
+        let body = alloc::vec![0; listed.len() * slot];
+        let root = self.append(&Sdt::new(signature, revision, body), ids)?;
+        let slots = (root + field(size_of::<SdtHeader>())..).step_by(slot);
         self.pointers.extend(slots.zip(listed).map(|(offset, &target)| Pointer {
             offset,
-            width: PointerWidth::Bytes8,
+            width,
             target,
         }));
-        Ok(xsdt)
+        Ok(root)
     }
 }
 
-fn build_rsdp(ids: TableIds, xsdt: u32) -> Result<Blob, Error> {
+/// Builds the RSDP: the short one of ACPI 1.0 if there is no XSDT.
+fn build_rsdp(ids: TableIds, rsdt: Option<u32>, xsdt: Option<u32>) -> Result<Blob, Error> {
     let length = field(size_of::<Rsdp>());
     let rsdp = Rsdp {
         signature: *b"RSD PTR ",
         checksum: 0,
         oem_id: ids.oem_id,
-        revision: RSDP_REVISION,
+        revision: if xsdt.is_some() { RSDP_REVISION_2 } else { RSDP_REVISION_1 },
         rsdt_address: 0.into(),
         length: length.into(),
         xsdt_address: 0.into(),
         extended_checksum: 0,
         reserved: [0; 3],
     };
-    let pointer = Pointer {
-        offset: field(offset_of!(Rsdp, xsdt_address)),
-        width: PointerWidth::Bytes8,
-        target: xsdt,
-    };
-    let checksums = [
-        Checksum {
-            offset: field(offset_of!(Rsdp, checksum)),
-            start: 0,
-            size_bytes: spec::RSDP_V1_BYTES,
-        },
-        Checksum {
-            offset: field(offset_of!(Rsdp, extended_checksum)),
-            start: 0,
-            size_bytes: length,
-        },
-    ];
-    Blob::new(rsdp.as_bytes().to_vec(), [pointer].into(), checksums.into())
+    let mut bytes = rsdp.as_bytes().to_vec();
+    let mut pointers = Vec::new();
+    let mut checksums: Vec<Checksum> = [Checksum {
+        offset: field(offset_of!(Rsdp, checksum)),
+        start: 0,
+        size_bytes: spec::RSDP_V1_BYTES,
+    }]
+    .into();
+    if let Some(target) = rsdt {
+        let offset = field(offset_of!(Rsdp, rsdt_address));
+        pointers.push(Pointer { offset, width: PointerWidth::Bytes4, target });
+    }
+    if let Some(target) = xsdt {
+        let offset = field(offset_of!(Rsdp, xsdt_address));
+        pointers.push(Pointer { offset, width: PointerWidth::Bytes8, target });
+        let offset = field(offset_of!(Rsdp, extended_checksum));
+        checksums.push(Checksum { offset, start: 0, size_bytes: length });
+    } else {
+        bytes.truncate(spec::RSDP_V1_BYTES as usize);
+    }
+    Blob::new(bytes, pointers, checksums)
 }
 
 /// Converts an offset within one of the fixed structures, none of which has 4 GiB.

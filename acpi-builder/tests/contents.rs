@@ -6,7 +6,7 @@ mod common;
 use acpi_builder::{
     BootArch, Dsdt, Error, Fadt, FixedHardware, InterruptPin, InterruptSourceOverride, IntiFlags,
     IoApic, Madt, PciRoot, PciRoute, PmTimerWidth, Processor, ProcessorState, Processors,
-    ResetRegister, SerialPort, TableSet,
+    ResetRegister, Rule, SerialPort, TableSet, Validator,
 };
 use common::{Fields, full_pc, madt_entries, walk};
 use guest_state::Gpa;
@@ -336,7 +336,7 @@ proptest! {
         routes in prop::collection::btree_map(0_u8..32, any::<u32>(), 0..32),
         sleep_type in 0_u8..8,
         base in 1_u16..0xFFF0,
-        place in 0_u64..0xFFF0_0000 / 64,
+        place in 1_u64..0xFFF0_0000 / 64,
     ) {
         let ids: Vec<_> = (0..).zip(apic_ids).collect();
         let ports: Vec<_> = ports.into_iter().map(|(n, (port, irq))| (n, port, irq)).collect();
@@ -346,6 +346,16 @@ proptest! {
         let set = machine(&ids, &ports, io, memory32, memory64, &routes, sleep_type, base).unwrap();
         let placed = set.at(Gpa::new(place * 64)).unwrap();
         let found = walk(&placed.rsdp, &placed.tables, place * 64);
+        // A root pointer far from any tables; windows may be anywhere, even over interrupt controllers.
+        let rsdp = Gpa::new(1 << 40);
+        let validator = Validator::new()
+            .memory(rsdp, &placed.rsdp)
+            .memory(Gpa::new(place * 64), &placed.tables);
+        let findings = validator.validate(rsdp);
+        prop_assert!(
+            findings.iter().all(|finding| finding.rule == Rule::CrsOverRegisters),
+            "{findings:?}"
+        );
         let processors = madt_entries(&found.others[0])
             .into_iter()
             .filter_map(|entry| match entry[0] {

@@ -3,6 +3,8 @@
 //! `cargo test --no-default-features` replays the committed corpus on a stable compiler.
 #![forbid(unsafe_code)]
 
+mod acpi_validate;
 mod ept_edits;
 
+pub use acpi_validate::acpi_validate;
 pub use ept_edits::ept_edits;

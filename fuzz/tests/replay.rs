@@ -33,3 +33,18 @@ fn edits_of_extended_page_tables() {
         hvkit_fuzz::ept_edits(&noise(seed, 40 + usize::try_from(seed).unwrap() * 2));
     }
 }
+
+#[test]
+fn acpi_tables() {
+    replay("acpi_validate", hvkit_fuzz::acpi_validate);
+    for seed in 0..2000 {
+        hvkit_fuzz::acpi_validate(&noise(seed, 1 + usize::try_from(seed).unwrap() % 400));
+    }
+    // Edits that are meant for sound tables: one in each place, then many.
+    for place in 0..1500_u16 {
+        let [low, high] = place.to_le_bytes();
+        for byte in [0, 1, 0x7F, 0xFF] {
+            hvkit_fuzz::acpi_validate(&[0, low, high, byte, 0]);
+        }
+    }
+}

@@ -2,13 +2,22 @@
 #![allow(dead_code, reason = "each test program uses a part")]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+pub(crate) mod devices;
+pub(crate) mod machine;
+pub(crate) mod servers;
+
 use acpi_builder::{
     Dsdt, Fadt, FixedHardware, InterruptPin, Madt, PciRoot, PciRoute, Processors, SerialPort,
-    TableSet,
+    TableSet, TableSetBuilder,
 };
 
 /// A PC with all devices that can be described.
 pub(crate) fn full_pc(processors: &Processors) -> TableSet {
+    full_pc_builder(processors).with(&Madt::pc(processors)).build().unwrap()
+}
+
+/// The same without its MADT.
+pub(crate) fn full_pc_builder(processors: &Processors) -> TableSetBuilder {
     let mut root = PciRoot::new(0xE000_0000..=0xFEBF_FFFF);
     root.memory64_windows = vec![0x1_0000_0000..=0x7F_FFFF_FFFF];
     root.routes = (0..32)
@@ -28,9 +37,6 @@ pub(crate) fn full_pc(processors: &Processors) -> TableSet {
     dsdt.keyboard = true;
     let fadt = Fadt::fixed_hardware(FixedHardware::piix4(0x600), dsdt.boot_arch());
     TableSet::builder(fadt, dsdt.build().unwrap())
-        .table(Madt::pc(processors).build().unwrap())
-        .build()
-        .unwrap()
 }
 
 /// Little-endian reads at a byte offset.

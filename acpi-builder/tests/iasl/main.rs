@@ -3,67 +3,24 @@
 //! `HVKIT_IASL` and `HVKIT_ACPIEXEC` name the two programs.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
+#[path = "../common/mod.rs"]
 mod common;
+mod data;
+mod devices;
+mod fixed;
+mod servers;
+mod templates;
+mod tool;
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
-use acpi_builder::{Processors, TableEntry, TableSet};
+use acpi_builder::Processors;
 use common::full_pc;
-use guest_state::Gpa;
-
-/// An empty folder of this test's own.
-fn folder(name: &str) -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    let _ = std::fs::remove_dir_all(&folder);
-    std::fs::create_dir_all(&folder).unwrap();
-    folder
-}
-
-/// Runs the program that `variable` names and returns what it prints, which must not be a warning.
-fn run(variable: &str, arguments: &[&str], folder: &Path) -> String {
-    let program = std::env::var(variable).unwrap_or_else(|_| panic!("{variable} is not set"));
-    let output = Command::new(program).args(arguments).current_dir(folder).output().unwrap();
-    let text = [output.stdout, output.stderr].concat();
-    let text = String::from_utf8_lossy(&text).into_owned();
-    assert!(output.status.success(), "{text}");
-    let counts = text.replace("0 Errors", "").replace("0 Warnings", "");
-    for word in ["Warning", "Error", "Exception", "unknown"] {
-        assert!(!counts.contains(word), "{text}");
-    }
-    text
-}
-
-/// Each table with its name in lower case, as it lies at some address. The RSDP is not for iasl.
-fn files(set: &TableSet) -> Vec<(String, Vec<u8>)> {
-    let placed = set.at(Gpa::new(0xE_1000)).unwrap();
-    let file = |entry: &TableEntry| {
-        let table = &placed.tables[entry.offset as usize..][..entry.size_bytes as usize];
-        (entry.signature.to_string().to_lowercase(), table.to_vec())
-    };
-    set.entries().iter().map(file).collect()
-}
-
-/// Clears what the compiler puts its own name into, and the checksum, which differs with it.
-fn without_creator(name: &str, mut table: Vec<u8>) -> Vec<u8> {
-    if name != "facs" {
-        table[9] = 0;
-        table[28..36].fill(0);
-    }
-    table
-}
+use tool::{files, folder, recompiled, run};
 
 #[test]
 fn each_table_is_disassembled_and_compiled_to_the_same_bytes() {
     for count in [1, 4, 300] {
-        let folder = folder(&format!("iasl-{count}"));
         for (name, table) in files(&full_pc(&Processors::sequential(count).unwrap())) {
-            std::fs::write(folder.join(format!("{name}.dat")), &table).unwrap();
-            run("HVKIT_IASL", &["-d", &format!("{name}.dat")], &folder);
-            let source = format!("{name}.dsl");
-            run("HVKIT_IASL", &["-we", "-oa", &source], &folder);
-            let compiled = std::fs::read(folder.join(format!("{name}.aml"))).unwrap();
-            assert_eq!(without_creator(&name, compiled), without_creator(&name, table), "{name}");
+            recompiled(&format!("pc-{count}"), &name, &table);
         }
     }
 }

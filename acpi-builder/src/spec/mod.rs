@@ -9,6 +9,29 @@
 use zerocopy::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
+/// Declares wire structs, each with its size in bytes, which is asserted.
+macro_rules! wire {
+    ($($(#[$attribute:meta])* $name:ident, $size:literal bytes {
+        $($field:ident: $type:ty,)*
+    })*) => {$(
+        $(#[$attribute])*
+        #[derive(
+            Clone, Copy, Debug, zerocopy::FromBytes, zerocopy::Immutable, zerocopy::IntoBytes,
+            zerocopy::KnownLayout, zerocopy::Unaligned,
+        )]
+        #[repr(C)]
+        pub(crate) struct $name { $(pub(crate) $field: $type,)* }
+        const _: () = assert!(size_of::<$name>() == $size);
+    )*};
+}
+
+pub(crate) mod affinity;
+pub(crate) mod errors;
+pub(crate) mod iommu;
+pub(crate) mod madt;
+pub(crate) mod memory;
+pub(crate) mod platform;
+
 /// "System Description Table Header".
 #[derive(Clone, Copy, Debug, FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned)]
 #[repr(C)]
@@ -45,7 +68,7 @@ const _: () = assert!(size_of::<Rsdp>() == 36);
 pub(crate) const RSDP_V1_BYTES: u32 = 20;
 
 /// "Generic Address Structure (GAS)".
-#[derive(Clone, Copy, Debug, Default, Immutable, IntoBytes, KnownLayout, Unaligned)]
+#[derive(Clone, Copy, Debug, Default, FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned)]
 #[repr(C)]
 pub(crate) struct GenericAddress {
     pub(crate) address_space_id: u8,
@@ -138,88 +161,3 @@ const _: () = assert!(size_of::<Facs>() == 64);
 
 /// The alignment that the FACS needs, the largest of all tables.
 pub(crate) const FACS_ALIGNMENT: u64 = 64;
-
-/// "Multiple APIC Description Table (MADT)", what stands between header and entries.
-#[derive(Clone, Copy, Debug, Immutable, IntoBytes, KnownLayout, Unaligned)]
-#[repr(C)]
-pub(crate) struct MadtPrefix {
-    pub(crate) local_interrupt_controller_address: U32,
-    pub(crate) flags: U32,
-}
-const _: () = assert!(size_of::<MadtPrefix>() == 8);
-
-/// "Processor Local APIC Structure", type 0.
-#[derive(Clone, Copy, Debug, Immutable, IntoBytes, KnownLayout, Unaligned)]
-#[repr(C)]
-pub(crate) struct MadtLocalApic {
-    pub(crate) entry_type: u8,
-    pub(crate) length: u8,
-    pub(crate) acpi_processor_uid: u8,
-    pub(crate) apic_id: u8,
-    pub(crate) flags: U32,
-}
-const _: () = assert!(size_of::<MadtLocalApic>() == 8);
-
-/// "I/O APIC Structure", type 1.
-#[derive(Clone, Copy, Debug, Immutable, IntoBytes, KnownLayout, Unaligned)]
-#[repr(C)]
-pub(crate) struct MadtIoApic {
-    pub(crate) entry_type: u8,
-    pub(crate) length: u8,
-    pub(crate) io_apic_id: u8,
-    pub(crate) reserved: u8,
-    pub(crate) io_apic_address: U32,
-    pub(crate) global_system_interrupt_base: U32,
-}
-const _: () = assert!(size_of::<MadtIoApic>() == 12);
-
-/// "Interrupt Source Override Structure", type 2.
-#[derive(Clone, Copy, Debug, Immutable, IntoBytes, KnownLayout, Unaligned)]
-#[repr(C)]
-pub(crate) struct MadtInterruptSourceOverride {
-    pub(crate) entry_type: u8,
-    pub(crate) length: u8,
-    pub(crate) bus: u8,
-    pub(crate) source: u8,
-    pub(crate) global_system_interrupt: U32,
-    pub(crate) flags: U16,
-}
-const _: () = assert!(size_of::<MadtInterruptSourceOverride>() == 10);
-
-/// "Local APIC NMI Structure", type 4.
-#[derive(Clone, Copy, Debug, Immutable, IntoBytes, KnownLayout, Unaligned)]
-#[repr(C)]
-pub(crate) struct MadtLocalApicNmi {
-    pub(crate) entry_type: u8,
-    pub(crate) length: u8,
-    pub(crate) acpi_processor_uid: u8,
-    pub(crate) flags: U16,
-    pub(crate) local_apic_lint: u8,
-}
-const _: () = assert!(size_of::<MadtLocalApicNmi>() == 6);
-
-/// "Processor Local x2APIC Structure", type 9.
-#[derive(Clone, Copy, Debug, Immutable, IntoBytes, KnownLayout, Unaligned)]
-#[repr(C)]
-pub(crate) struct MadtLocalX2Apic {
-    pub(crate) entry_type: u8,
-    pub(crate) length: u8,
-    pub(crate) reserved: U16,
-    pub(crate) x2apic_id: U32,
-    pub(crate) flags: U32,
-    pub(crate) acpi_processor_uid: U32,
-}
-const _: () = assert!(size_of::<MadtLocalX2Apic>() == 16);
-
-/// "Local x2APIC NMI Structure", type 10.
-#[derive(Clone, Copy, Debug, Immutable, IntoBytes, KnownLayout, Unaligned)]
-#[repr(C)]
-pub(crate) struct MadtLocalX2ApicNmi {
-    pub(crate) entry_type: u8,
-    pub(crate) length: u8,
-    pub(crate) flags: U16,
-    pub(crate) acpi_processor_uid: U32,
-    pub(crate) local_x2apic_lint: u8,
-    pub(crate) reserved: [u8; 3],
-}
-const _: () = assert!(size_of::<MadtLocalX2ApicNmi>() == 12);

@@ -1,0 +1,291 @@
+//! The tables of hardware errors: ERST, HEST and BERT.
+
+use alloc::vec::Vec;
+
+use guest_state::{Gpa, GpaRange};
+use zerocopy::IntoBytes;
+
+use crate::check::{dword, unique};
+use crate::register::{Access, Register};
+use crate::spec::errors as spec;
+use crate::{Error, Signature, Table};
+
+/// "Error Record Serialization Actions".
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(transparent)]
+pub struct ErstAction(pub u8);
+
+impl ErstAction {
+    /// `BEGIN_WRITE_OPERATION`.
+    pub const BEGIN_WRITE: Self = Self(0x0);
+    /// `BEGIN_READ_OPERATION`.
+    pub const BEGIN_READ: Self = Self(0x1);
+    /// `BEGIN_CLEAR_OPERATION`.
+    pub const BEGIN_CLEAR: Self = Self(0x2);
+    /// `END_OPERATION`.
+    pub const END: Self = Self(0x3);
+    /// `SET_RECORD_OFFSET`.
+    pub const SET_RECORD_OFFSET: Self = Self(0x4);
+    /// `EXECUTE_OPERATION`.
+    pub const EXECUTE: Self = Self(0x5);
+    /// `CHECK_BUSY_STATUS`.
+    pub const CHECK_BUSY: Self = Self(0x6);
+    /// `GET_COMMAND_STATUS`.
+    pub const GET_COMMAND_STATUS: Self = Self(0x7);
+    /// `GET_RECORD_IDENTIFIER`.
+    pub const GET_RECORD_ID: Self = Self(0x8);
+    /// `SET_RECORD_IDENTIFIER`.
+    pub const SET_RECORD_ID: Self = Self(0x9);
+    /// `GET_RECORD_COUNT`.
+    pub const GET_RECORD_COUNT: Self = Self(0xA);
+    /// `BEGIN_DUMMY_WRITE_OPERATION`.
+    pub const BEGIN_DUMMY_WRITE: Self = Self(0xB);
+    /// `GET_ERROR_LOG_ADDRESS_RANGE`.
+    pub const GET_LOG_RANGE: Self = Self(0xD);
+    /// `GET_ERROR_LOG_ADDRESS_RANGE_LENGTH`.
+    pub const GET_LOG_LENGTH: Self = Self(0xE);
+    /// `GET_ERROR_LOG_ADDRESS_RANGE_ATTRIBUTES`.
+    pub const GET_LOG_ATTRIBUTES: Self = Self(0xF);
+    /// `GET_EXECUTE_OPERATION_TIMINGS`.
+    pub const GET_TIMINGS: Self = Self(0x10);
+}
+
+/// "Serialization Instructions".
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(transparent)]
+pub struct ErstInstruction(pub u8);
+
+impl ErstInstruction {
+    /// `READ_REGISTER`.
+    pub const READ_REGISTER: Self = Self(0x0);
+    /// `READ_REGISTER_VALUE`: compares.
+    pub const READ_REGISTER_VALUE: Self = Self(0x1);
+    /// `WRITE_REGISTER`: writes what the action has as its argument.
+    pub const WRITE_REGISTER: Self = Self(0x2);
+    /// `WRITE_REGISTER_VALUE`.
+    pub const WRITE_REGISTER_VALUE: Self = Self(0x3);
+    /// `NOOP`.
+    pub const NOOP: Self = Self(0x4);
+}
+
+/// How wide a register is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RegisterWidth {
+    /// 8 bits.
+    Bits8,
+    /// 16 bits.
+    Bits16,
+    /// 32 bits.
+    Bits32,
+    /// 64 bits.
+    Bits64,
+}
+
+impl RegisterWidth {
+    const fn access(self) -> (u8, Access) {
+        match self {
+            Self::Bits8 => (1, Access::Byte),
+            Self::Bits16 => (2, Access::Word),
+            Self::Bits32 => (4, Access::Dword),
+            Self::Bits64 => (8, Access::Qword),
+        }
+    }
+}
+
+/// One step of an action.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ErstStep {
+    /// The action, whose steps stand together.
+    pub action: ErstAction,
+    /// What is done.
+    pub instruction: ErstInstruction,
+    /// To which register.
+    pub register: Register,
+    /// How wide that is.
+    pub width: RegisterWidth,
+    /// What is written or compared.
+    pub value: u64,
+    /// Which bits count.
+    pub mask: u64,
+}
+
+/// Describes the error record serialization table: how a guest keeps records across a reset.
+///
+/// # Source
+/// ACPI 6.5, "Error Serialization".
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Erst {
+    /// The steps of all actions.
+    pub steps: Vec<ErstStep>,
+}
+
+impl Table for Erst {
+    const SIGNATURE: Signature = Signature::ERST;
+    const REVISION: u8 = 1;
+
+    fn append_body(&self, body: &mut Vec<u8>) -> Result<(), Error> {
+        let prefix = spec::ErstPrefix {
+            // The table's header counts.
+            serialization_header_size: 48.into(),
+            reserved: 0.into(),
+            instruction_entry_count: dword("number of steps", self.steps.len())?.into(),
+        };
+        body.extend_from_slice(prefix.as_bytes());
+        for step in &self.steps {
+            let (size_bytes, access) = step.width.access();
+            let entry = spec::ErstInstructionEntry {
+                action: step.action.0,
+                instruction: step.instruction.0,
+                flags: 0,
+                reserved: 0,
+                register_region: step.register.block(size_bytes, access)?,
+                value: step.value.into(),
+                mask: step.mask.into(),
+            };
+            body.extend_from_slice(entry.as_bytes());
+        }
+        Ok(())
+    }
+}
+
+/// How a guest learns of an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ErrorNotification {
+    /// It looks, after so many milliseconds each.
+    Polled {
+        /// How many.
+        interval_ms: u32,
+    },
+    /// By a global system interrupt.
+    Interrupt {
+        /// Which.
+        gsi: u32,
+    },
+    /// By the SCI, through an event and the device `PNP0C33`.
+    Sci,
+    /// By an NMI.
+    Nmi,
+    /// As an interrupt of general-purpose I/O, through the device `PNP0C33`.
+    Gpio,
+}
+
+/// A register that says a status block was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ReadAcknowledge {
+    /// Where it is; it has 64 bits.
+    pub register: Register,
+    /// Which bits stay.
+    pub preserve: u64,
+    /// Which bits are set.
+    pub write: u64,
+}
+
+/// A place where the firmware, or the hypervisor, leaves errors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ErrorSource {
+    /// A number that no other source has.
+    pub id: u16,
+    /// Where the address of the status block stands, in 64 bits.
+    pub status_address: Register,
+    /// How long the status block is.
+    pub status_bytes: u32,
+    /// How the guest learns of an error.
+    pub notification: ErrorNotification,
+    /// How the guest says that it has read; with it the source is of version 2.
+    pub acknowledge: Option<ReadAcknowledge>,
+}
+
+/// Describes the hardware error source table: generic sources.
+///
+/// # Source
+/// ACPI 6.5, "ACPI Error Source": "Generic Hardware Error Source", and version 2.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hest {
+    /// The sources.
+    pub sources: Vec<ErrorSource>,
+}
+
+impl Table for Hest {
+    const SIGNATURE: Signature = Signature::HEST;
+    const REVISION: u8 = 1;
+
+    fn append_body(&self, body: &mut Vec<u8>) -> Result<(), Error> {
+        unique("id of an error source", self.sources.iter().map(|source| source.id.into()))?;
+        body.extend_from_slice(&dword("number of sources", self.sources.len())?.to_le_bytes());
+        self.sources.iter().try_for_each(|source| source.append(body))
+    }
+}
+
+impl ErrorSource {
+    fn append(&self, body: &mut Vec<u8>) -> Result<(), Error> {
+        const NO_RELATED_SOURCE: u16 = 0xFFFF;
+        let (notification_type, poll_interval, vector) = match self.notification {
+            ErrorNotification::Polled { interval_ms } => (0, interval_ms, 0),
+            ErrorNotification::Interrupt { gsi } => (1, 0, gsi),
+            ErrorNotification::Sci => (3, 0, 0),
+            ErrorNotification::Nmi => (4, 0, 0),
+            ErrorNotification::Gpio => (7, 0, 0),
+        };
+        let source = spec::HestGeneric {
+            source_type: (if self.acknowledge.is_some() { 10 } else { 9 }).into(),
+            source_id: self.id.into(),
+            related_source_id: NO_RELATED_SOURCE.into(),
+            flags: 0,
+            enabled: 1,
+            records_to_preallocate: 1.into(),
+            max_sections_per_record: 1.into(),
+            max_raw_data_length: self.status_bytes.into(),
+            error_status_address: self.status_address.block(8, Access::Qword)?,
+            notification: spec::HestNotification {
+                notification_type,
+                length: 28,
+                configuration_write_enable: 0.into(),
+                poll_interval: poll_interval.into(),
+                vector: vector.into(),
+                thresholds: [0.into(); 4],
+            },
+            error_status_block_length: self.status_bytes.into(),
+        };
+        body.extend_from_slice(source.as_bytes());
+        if let Some(acknowledge) = self.acknowledge {
+            let rest = spec::HestAcknowledge {
+                read_ack_register: acknowledge.register.block(8, Access::Qword)?,
+                read_ack_preserve: acknowledge.preserve.into(),
+                read_ack_write: acknowledge.write.into(),
+            };
+            body.extend_from_slice(rest.as_bytes());
+        }
+        Ok(())
+    }
+}
+
+/// Describes the boot error record table: where an error of the time before the guest stands.
+///
+/// # Source
+/// ACPI 6.5, "Boot Error Source".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bert {
+    /// The memory that has it, at least a header of 20 bytes.
+    pub region: GpaRange,
+}
+
+impl Table for Bert {
+    const SIGNATURE: Signature = Signature::BERT;
+    const REVISION: u8 = 1;
+
+    fn append_body(&self, body: &mut Vec<u8>) -> Result<(), Error> {
+        const LEAST: u64 = 20;
+        let (field, value) = ("length of the boot error region", self.region.size_bytes());
+        if value < LEAST || self.region.start() == Gpa::ZERO {
+            return Err(Error::Invalid { field, value });
+        }
+        let max = u32::MAX.into();
+        let length = u32::try_from(value).map_err(|_| Error::OutOfRange { field, value, max })?;
+        let table = spec::BertBody {
+            region_length: length.into(),
+            region: self.region.start().as_u64().into(),
+        };
+        body.extend_from_slice(table.as_bytes());
+        Ok(())
+    }
+}

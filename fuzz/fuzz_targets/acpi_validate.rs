@@ -1,0 +1,4 @@
+//! ACPI tables, from bytes.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| hvkit_fuzz::acpi_validate(data));
