@@ -68,6 +68,12 @@ pub enum Error {
         /// How many fit.
         limit: usize,
     },
+    /// The processor lacks state components, or the area for them is too small.
+    #[error("no room or no support for the state components {xcr0:#x}")]
+    ExtendedState {
+        /// The components, as bits of XCR0.
+        xcr0: u64,
+    },
     /// A VMX instruction failed.
     #[error("{instruction} failed")]
     Instruction {

@@ -14,6 +14,7 @@ mod instructions;
 mod operation;
 mod registers;
 mod run;
+mod xsave;
 
 pub use context::{FxState, GuestContext, ScratchRegisters};
 pub use host::host_state;
@@ -23,3 +24,4 @@ pub use instructions::{
 };
 pub use operation::{CurrentVmcs, Vmcs, VmxOperation, VmxPage, capabilities, enable};
 pub use run::{ExitHandler, OnExit};
+pub use xsave::{ExtendedState, XsaveBlock};

@@ -9,7 +9,7 @@ use crate::board::Bus;
 use crate::cpu::reload_pdptes;
 use crate::crash::Crash;
 use crate::guest::Guest;
-use crate::hardware::{cpuid, halves, xsetbv};
+use crate::hardware::{allowed_components, halves, xcr0, xsetbv};
 use crate::session::{Served, Session};
 
 impl Session<'_> {
@@ -242,24 +242,15 @@ impl Session<'_> {
         vmcs: &mut CurrentVmcs<'_>,
         registers: &ScratchRegisters,
     ) -> Result<(), Crash> {
-        const X87: u64 = 1 << 0;
-        const SSE: u64 = 1 << 1;
-        const AVX: u64 = 1 << 2;
-        const BOUND: u64 = 3 << 3;
-        const AVX512: u64 = 7 << 5;
         let value = registers.rdx << 32 | registers.rax & 0xFFFF_FFFF;
-        let listed = cpuid(0xD, 0);
-        let allowed =
-            (u64::from(listed.edx) << 32 | u64::from(listed.eax)) & (X87 | SSE | AVX | AVX512);
         let together = |set: u64| value & set == 0 || value & set == set;
         let [index, _] = halves(registers.rcx);
         let is_wrong = index != 0
-            || value & X87 == 0
-            || value & !allowed != 0
-            || (value & AVX != 0 && value & SSE == 0)
-            || (value & AVX512 != 0 && value & AVX == 0)
-            || !together(AVX512)
-            || !together(BOUND)
+            || value & xcr0::X87 == 0
+            || value & !allowed_components() != 0
+            || (value & xcr0::AVX != 0 && value & xcr0::SSE == 0)
+            || (value & xcr0::AVX512 != 0 && value & xcr0::AVX == 0)
+            || !together(xcr0::AVX512)
             || AccessRights(vmcs.get(field::GUEST_SS_ACCESS_RIGHTS)).dpl() != 0;
         if is_wrong {
             return self.cpu.raise(Event::GENERAL_PROTECTION);

@@ -101,11 +101,32 @@ read_register!(read_cr0, "cr0");
 read_register!(read_cr3, "cr3");
 read_register!(read_cr4, "cr4");
 
+/// The state components that a guest may enable, as bits of XCR0.
+pub(crate) mod xcr0 {
+    pub(crate) const X87: u64 = 1 << 0;
+    pub(crate) const SSE: u64 = 1 << 1;
+    pub(crate) const AVX: u64 = 1 << 2;
+    /// The three of AVX-512, which go together.
+    pub(crate) const AVX512: u64 = 7 << 5;
+}
+
+/// CPUID leaf 1, ECX: the CPU has XSAVE.
+const CPUID_XSAVE: u32 = 1 << 26;
+
+/// Returns the state components that the guest may enable: none on a CPU without XSAVE.
+pub(crate) fn allowed_components() -> u64 {
+    if cpuid(1, 0).ecx & CPUID_XSAVE == 0 {
+        return 0;
+    }
+    let listed = cpuid(0xD, 0);
+    let listed = u64::from(listed.edx) << 32 | u64::from(listed.eax);
+    listed & (xcr0::X87 | xcr0::SSE | xcr0::AVX | xcr0::AVX512)
+}
+
 /// Sets CR4.OSXSAVE, so that XSETBV can be executed for the guest.
 ///
 /// Does nothing on a CPU without XSAVE.
 pub(crate) fn enable_xsave() {
-    const CPUID_XSAVE: u32 = 1 << 26;
     const OSXSAVE: u64 = 1 << 18;
     if cpuid(1, 0).ecx & CPUID_XSAVE == 0 {
         return;

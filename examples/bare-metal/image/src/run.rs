@@ -1,14 +1,16 @@
 //! A guest's run, from its first entry to its end, and what is said about it.
 
+use alloc::vec;
+
 use bare_metal_image::{Config, FieldValue};
-use vmx::hardware::{CurrentVmcs, GuestContext};
+use vmx::hardware::{CurrentVmcs, ExtendedState, GuestContext, XsaveBlock};
 use vmx::{Controls, HostState, VmcsAccess, check_live};
 
 use crate::clock::Clock;
 use crate::cpu::{Cpu, prepare};
 use crate::crash::{Crash, report};
 use crate::guest::Guest;
-use crate::hardware::rdtsc;
+use crate::hardware::{allowed_components, rdtsc};
 use crate::say;
 use crate::session::{Session, Stats};
 
@@ -52,19 +54,29 @@ fn run_to_end(
     config: &Config<'_>,
 ) -> Result<u8, Crash> {
     session.start(vmcs, context)?;
+    let allowed = allowed_components();
     if let Some(FieldValue { field, value }) = config.set {
         vmcs.write_raw(field, value)?;
     }
-    // SAFETY:
-    // 1. The VMCS points to pages of this guest alone: its RAM, ROM and tables by EPT, its MSR
-    //    bitmap; no lists are used. The session changes none of these but EPT, within them.
-    // 2. The host state was taken from the registers that this code runs with.
-    // 3. `boot.s` set CR4.OSFXSR.
-    // 4. What is not switched (CR2 and XMM are; MSRs of system calls, debug registers, XCR0)
-    //    nothing of the host uses.
-    // 5. The area comes from `GuestContext::new`, here and in the session.
-    // 6. There is one VMCS.
-    unsafe { vmcs.run(context, session) }?;
+    let Some(blocks) = ExtendedState::blocks(allowed) else {
+        // A CPU without XSAVE.
+        // SAFETY:
+        // 1. The VMCS points to pages of this guest alone: its RAM, ROM and tables by EPT, its MSR
+        //    bitmap; no lists are used. The session changes none of these but EPT, within them.
+        // 2. The host state was taken from the registers that this code runs with.
+        // 3. `boot.s` set CR4.OSFXSR.
+        // 4. What is not switched (CR2 and XMM are; MSRs of system calls, debug registers) nothing of
+        //    the host uses.
+        // 5. The area comes from `GuestContext::new`, here and in the session.
+        // 6. There is one VMCS.
+        unsafe { vmcs.run(context, session) }?;
+        return session.take_end();
+    };
+    let mut area = vec![XsaveBlock::ZERO; blocks];
+    let mut extended = ExtendedState::new(&mut area, allowed)?;
+    // SAFETY: as above. `enable_xsave` set CR4.OSXSAVE; the components are those that
+    // `serve_xsetbv` lets the guest enable, and go together.
+    unsafe { vmcs.run_extended(context, &mut extended, session) }?;
     session.take_end()
 }
 
