@@ -118,7 +118,9 @@ fn plan_kernel<'a>(
     let smbios_table = room.start().checked_add(acpi_bytes).unwrap_or(room.end());
     let smbios = smbios.at(smbios_table)?;
 
-    let start = plan_boot(&boot.rsdp(RSDP), protocol, &memory, &mut layout)?;
+    let mut boot = boot.rsdp(RSDP);
+    boot.rsdp_copy = placed.rsdp.as_slice().try_into().ok();
+    let start = plan_boot(&boot, protocol, &memory, &mut layout)?;
     let mut plan = BootPlan::new(memory);
     plan.placements = start.placements;
     plan.placements.push(Placement::bytes("acpi root pointer", RSDP, placed.rsdp));
