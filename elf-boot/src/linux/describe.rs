@@ -94,7 +94,7 @@ impl<'a> BzImage<'a> {
     /// four bytes are the size that the payload unpacks to.
     pub(crate) fn packed(&self) -> Result<Packed<'a>, Error> {
         let header: &SetupHeader = &self.header;
-        if !header.has(0x0208) || header.payload_bytes.get() == 0 {
+        if !header.has(0x0208) {
             return Err(Error::NotElf);
         }
         let (offset, size) = (header.payload_offset.get(), header.payload_bytes.get());

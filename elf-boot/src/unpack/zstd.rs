@@ -12,11 +12,7 @@ pub(super) fn unpack(bytes: &[u8], out: &mut Bounded) -> Option<()> {
     decoder.init(&mut rest).ok()?;
     while !decoder.is_finished() {
         decoder.decode_blocks(&mut rest, BlockDecodingStrategy::UptoBlocks(1)).ok()?;
-        // What is left in the window counts too: it will come out.
-        if decoder.can_collect() > out.room() {
-            out.is_full = true;
-            return None;
-        }
+        // What the window holds comes out at the end.
         if let Some(part) = decoder.collect() {
             out.push(&part)?;
         }
