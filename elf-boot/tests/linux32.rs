@@ -127,9 +127,12 @@ fn kernels_of_every_version_start() {
 
 #[test]
 fn a_header_that_is_shorter_than_its_version_is_refused() {
-    for (version, header_end, needed_end) in
-        [(0x0200, 0x220, 0x224), (0x0206, 0x238, 0x23C), (0x020F, 0x260, 0x264)]
-    {
+    for (version, header_end, needed_end) in [
+        (0x020F, 0x206, 0x224),
+        (0x0200, 0x220, 0x224),
+        (0x0206, 0x238, 0x23C),
+        (0x020F, 0x260, 0x264),
+    ] {
         let file = old(version, header_end).build();
         let error = start(&Boot::new(Image::new(&file))).unwrap_err();
         let end = header_end as u64;

@@ -38,11 +38,12 @@ impl<'a> BzImage<'a> {
         if flag != SetupHeader::BOOT_FLAG {
             return Err(Error::BootFlag { flag });
         }
+        // Of a header that ends before its version, that would be 0.
+        header.check_length()?;
         if !header.has(0x0200) {
             let version = header.version.get();
             return Err(Error::BootProtocolVersion { version, least: 0x0200 });
         }
-        header.check_length()?;
         let sectors = match header.setup_sectors {
             0 => 4,
             sectors => u64::from(sectors),
