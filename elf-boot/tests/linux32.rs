@@ -179,3 +179,48 @@ fn the_initrd_of_an_old_kernel_ends_below_896_mib() {
     let start = start_in(&boot, Some(Protocol::Linux32), &memory).unwrap();
     assert_eq!(placed(&start, "initrd").gpa, Gpa::new(0x3800_0000 - 0x1000));
 }
+
+#[test]
+fn headers_that_contradict_themselves_are_refused() {
+    let both = |image: BzFile| {
+        let file = image.build();
+        let reason = |protocol| {
+            let refused = identify(&file).refused;
+            refused.into_iter().find(|one| one.protocol == protocol).map(|one| one.reason)
+        };
+        let [wide, narrow] = [Protocol::Linux64, Protocol::Linux32].map(reason);
+        assert_eq!(wide, narrow);
+        wide
+    };
+    assert_eq!(both(BzFile::new()), None);
+    let flag = BzFile::new().u16(0x1FE, 0xAA56);
+    assert_eq!(both(flag), Some(Error::BootFlag { flag: 0xAA56 }));
+    let bytes = BzFile::new().kernel.len() as u64;
+    let small = BzFile::new().u32(0x260, 0xBFFF);
+    let error = Error::InitSize { init_bytes: 0xBFFF, kernel_bytes: bytes };
+    assert_eq!(both(small), Some(error));
+    let alignment = 0x30_0000;
+    let odd = BzFile::new().u32(0x230, alignment);
+    assert_eq!(both(odd.clone()), Some(Error::KernelAlignment { alignment }));
+    assert_eq!(both(odd.u8(0x234, 0)), None, "of no use where it can't be moved");
+    let address = u64::MAX - 0x3F_FFFF;
+    let error = Error::PreferredAddress { address, init_bytes: 0x40_0000 };
+    assert_eq!(both(BzFile::new().u64(0x258, address)), Some(error));
+
+    let narrow = BzFile::new().u16(0x236, 0b10).build();
+    let refused = identify(&narrow).refused;
+    assert!(refused.iter().any(|one| one.reason == Error::No64BitEntry));
+    // 200h bytes are none at 200h.
+    let short = BzFile { kernel: vec![0xF4; 0x200], ..BzFile::new() }.u32(0x1F4, 0x20).build();
+    let ways: Vec<_> = identify(&short).ways.iter().map(|way| way.protocol).collect();
+    assert_eq!(ways, [Protocol::Linux32]);
+    let error = Error::KernelTooShort { kernel_bytes: 0x200, entry: 0x200 };
+    assert!(identify(&short).refused.iter().any(|one| one.reason == error));
+}
+
+#[test]
+fn a_command_line_with_a_zero_byte_is_refused() {
+    let kernel = BzFile::new().build();
+    let error = start(&Boot::new(Image::new(&kernel)).command_line(b"a\0b")).unwrap_err();
+    assert_eq!(error, Error::CommandLineZero { at: 1 });
+}

@@ -432,6 +432,29 @@ fn a_relocatable_image_goes_where_it_asks_to_be() {
 }
 
 #[test]
+fn an_image_that_can_not_be_loaded_says_so_before_it_asks_for_a_screen() {
+    let file = multiboot1(1 << 16 | 1 << 2, &[0x10_0050, 0x10_0000, 0, 0, 0x10_0020]);
+    let reason =
+        identify(&file).refused.into_iter().find(|one| one.protocol == Protocol::Multiboot);
+    let error = start(&Boot::new(Image::new(&file))).unwrap_err();
+    assert_eq!(error, reason.unwrap().reason);
+    assert!(matches!(error, Error::MultibootAddresses { .. }), "{error}");
+}
+
+#[test]
+fn more_sections_than_are_passed_on_are_refused() {
+    let with = |sections: usize| {
+        let mut file = kernel(ElfFile::elf64(0), &multiboot2(&[]));
+        file.note_sections = vec![b"x".to_vec(); sections];
+        let file = file.build();
+        start(&Boot::new(Image::new(&file))).map(|start| tags(&start).len())
+    };
+    // The null section counts.
+    assert_eq!(with(4095), Ok(5));
+    assert_eq!(with(4096), Err(Error::TooManySections { count: 4097, most: 4096 }));
+}
+
+#[test]
 fn an_image_above_4_gib_is_refused() {
     let header = multiboot1(0, &[]);
     let high = Segment::load(0xFFFF_F000, &[1]).memory_bytes(0x1001);

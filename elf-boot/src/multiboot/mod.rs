@@ -93,8 +93,8 @@ pub(crate) fn plan<'a>(
     draft: &mut Draft<'a>,
 ) -> Result<VcpuState, Error> {
     let header = header::find(kernel.bytes, version)?;
-    check_screen(&header, draft.boot.tags)?;
     let load = Load::new(kernel, &header)?;
+    check_screen(&header, draft.boot.tags)?;
     let entry = draft.place_image(&load.segments, load.entry, header.relocation.as_ref())?;
     let base = draft.placements.iter().map(|placement| placement.gpa).min();
     let table = load.elf.map(Elf::section_table).transpose()?.flatten();
