@@ -3,6 +3,8 @@
 //! `cargo test --no-default-features` replays the committed corpus on a stable compiler.
 #![forbid(unsafe_code)]
 
+mod boot;
 mod ept_edits;
 
+pub use boot::{bzimage, elf, multiboot, notes};
 pub use ept_edits::ept_edits;
