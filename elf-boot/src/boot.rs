@@ -1,10 +1,11 @@
 //! What a caller hands in, and what comes back.
 
 use alloc::vec::Vec;
-use core::fmt;
 
 use boot_plan::{Contents, FileId, Placement};
 use guest_state::{Gpa, VcpuState};
+
+use crate::{Protocol, SetupData, Tag};
 
 /// A file's bytes, and where they come from, so that a backend can map rather than copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,15 +58,31 @@ pub struct Boot<'a> {
     pub modules: &'a [Module<'a>],
     /// The command line, without a zero byte.
     pub command_line: &'a [u8],
-    /// Where ACPI's root pointer stands, for protocols that pass it on.
+    /// Where ACPI's root pointer stands, for protocols that pass on its address.
     pub rsdp: Option<Gpa>,
+    /// The root pointer itself, for protocols that pass on a copy of it: Multiboot2.
+    pub rsdp_copy: Option<[u8; 36]>,
+    /// What else the platform has to say, for protocols with tags or fields for it: Multiboot2
+    /// and, as far as it has fields, Multiboot.
+    pub tags: &'a [Tag<'a>],
+    /// Entries for the list `setup_data`, for Linux.
+    pub setup_data: &'a [SetupData<'a>],
 }
 
 impl<'a> Boot<'a> {
     /// Starts `kernel` with nothing else.
     #[must_use]
     pub const fn new(kernel: Image<'a>) -> Self {
-        Self { kernel, initrd: None, modules: &[], command_line: &[], rsdp: None }
+        Self {
+            kernel,
+            initrd: None,
+            modules: &[],
+            command_line: &[],
+            rsdp: None,
+            rsdp_copy: None,
+            tags: &[],
+            setup_data: &[],
+        }
     }
 
     /// The same with an initial RAM disk.
@@ -91,41 +108,23 @@ impl<'a> Boot<'a> {
     pub const fn rsdp(self, rsdp: Gpa) -> Self {
         Self { rsdp: Some(rsdp), ..self }
     }
-}
 
-/// A way to start a kernel. Their order is from the best on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum Protocol {
-    /// Xen's PVH: 32-bit entry from a note, start info.
-    Pvh,
-    /// The 64-bit entry of the Linux/x86 boot protocol: zero page.
-    Linux64,
-}
-
-impl Protocol {
-    /// Every protocol, best first.
-    pub const ALL: &'static [Self] = &[Self::Pvh, Self::Linux64];
-
-    /// Returns the name, such as `pvh`.
+    /// The same with a copy of ACPI's root pointer, revision 2.
     #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Pvh => "pvh",
-            Self::Linux64 => "linux64",
-        }
+    pub const fn rsdp_copy(self, rsdp: [u8; 36]) -> Self {
+        Self { rsdp_copy: Some(rsdp), ..self }
     }
 
-    /// Finds a protocol by its name.
+    /// The same with tags of the platform's.
     #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|protocol| protocol.name() == name)
+    pub const fn tags(self, tags: &'a [Tag<'a>]) -> Self {
+        Self { tags, ..self }
     }
-}
 
-impl fmt::Display for Protocol {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
+    /// The same with entries for `setup_data`.
+    #[must_use]
+    pub const fn setup_data(self, setup_data: &'a [SetupData<'a>]) -> Self {
+        Self { setup_data, ..self }
     }
 }
 

@@ -1,11 +1,13 @@
 //! Why an image can't be started.
+//!
+//! One enumeration of everything, and so one long file.
 
 use alloc::vec::Vec;
-use core::fmt;
 
 use guest_state::{Gpa, GpaRange};
 
-use crate::Refusal;
+use crate::shown::Reasons;
+use crate::{Compression, FirstBytes, Refusal};
 
 /// Why an image, or one way to start it, was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -23,8 +25,8 @@ pub enum Error {
     /// The whole file is compressed.
     #[error("compressed by {by}: decompress it first")]
     Compressed {
-        /// With what.
-        by: &'static str,
+        /// How.
+        by: Compression,
     },
     /// The file ends too early.
     #[error("truncated: {what} at {end:#x} but the file has {size_bytes:#x} bytes")]
@@ -130,11 +132,68 @@ pub enum Error {
         entry: u64,
     },
     /// The protocol needs an ELF.
-    #[error("not an ELF (a bzImage has its own inside, compressed)")]
+    #[error("not an ELF")]
     NotElf,
+    /// The protocol needs an ELF, which a bzImage has inside.
+    #[error("the ELF inside is compressed by {by}: unpack it, and start that")]
+    Packed {
+        /// How it is compressed.
+        by: Compression,
+    },
+    /// This build of the crate can't unpack what is compressed so.
+    #[error("can't unpack {by} here")]
+    CantUnpack {
+        /// How it is compressed.
+        by: Compression,
+    },
+    /// What is compressed is too long.
+    #[error("{size_bytes:#x} bytes unpacked, or more: at most {most_bytes:#x} are wanted")]
+    UnpackedTooLarge {
+        /// How long it is, or at least how long.
+        size_bytes: u64,
+        /// The bound.
+        most_bytes: u64,
+    },
+    /// What is compressed is damaged.
+    #[error("broken {by} data")]
+    BrokenPacking {
+        /// How it is compressed.
+        by: Compression,
+    },
+    /// What is compressed has another length than it says.
+    #[error("{size_bytes:#x} bytes unpacked: {declared:#x} were to come")]
+    UnpackedSize {
+        /// How long it is.
+        size_bytes: u64,
+        /// How long it says it is.
+        declared: u64,
+    },
     /// The protocol needs an ELF of 64 bits.
     #[error("a 32-bit ELF: it has no 64-bit entry")]
     NotElf64,
+    /// The protocol needs an ELF of 32 bits.
+    #[error("a 64-bit ELF: its entry is not one for 32 bits")]
+    NotElf32,
+    /// An entry of 32 bits does not fit them.
+    #[error("entry {entry} is not below 4 GiB")]
+    EntryAbove4G {
+        /// The entry.
+        entry: Gpa,
+    },
+    /// The protocol can't place a segment so high.
+    #[error("segment {range} is not below 4 GiB")]
+    SegmentAbove4G {
+        /// Where it would be.
+        range: GpaRange,
+    },
+    /// There are more sections than are passed on.
+    #[error("{count} sections: at most {most} are passed on")]
+    TooManySections {
+        /// `e_shnum`.
+        count: u16,
+        /// The bound.
+        most: u16,
+    },
 
     /// No note has a PVH entry.
     #[error("no Xen note PHYS32_ENTRY (for Linux: build with CONFIG_PVH=y)")]
@@ -164,6 +223,79 @@ pub enum Error {
         most: usize,
     },
 
+    /// The descriptor of a PHYS32_RELOC note is not 0, 4, 8 or 12 bytes long.
+    #[error(
+        "Xen note PHYS32_RELOC with a descriptor of {size_bytes} bytes: 0, 4, 8 or 12 expected"
+    )]
+    RelocNoteSize {
+        /// How long it is.
+        size_bytes: usize,
+    },
+    /// An image that may be moved names no alignment.
+    #[error("alignment {alignment:#x} of a relocatable image is not a power of two")]
+    RelocAlignment {
+        /// What it names.
+        alignment: u64,
+    },
+
+    /// No Multiboot header of the version asked for.
+    #[error("no header in the first {searched_bytes:#x} bytes")]
+    NoMultibootHeader {
+        /// Where one would have to be.
+        searched_bytes: u64,
+    },
+    /// Words that look like a Multiboot header do not come to zero.
+    #[error("header at {offset:#x} with a wrong checksum")]
+    MultibootChecksum {
+        /// Where it stands.
+        offset: u64,
+    },
+    /// A Multiboot header ends too early, or a tag in it is too long or too short.
+    #[error("header at {offset:#x} is cut short")]
+    MultibootHeaderCut {
+        /// Where it begins.
+        offset: u64,
+    },
+    /// A Multiboot header sets a flag that is not known and has to be.
+    #[error("flags {flags:#x}: of bits 0 to 15 only 0, 1 and 2 are known")]
+    MultibootFlags {
+        /// All flags.
+        flags: u32,
+    },
+    /// A Multiboot header is for another machine.
+    #[error("header for architecture {architecture}: not i386 (0)")]
+    MultibootArchitecture {
+        /// Its number.
+        architecture: u32,
+    },
+    /// A Multiboot header wants what is not known, and does not do without.
+    #[error("tag or information of type {kind} is not known and not optional")]
+    MultibootTag {
+        /// The type.
+        kind: u32,
+    },
+    /// The addresses in a Multiboot header contradict each other or the file.
+    #[error(
+        "addresses contradict: header {header:#x}, load {load:#x}, its end {load_end:#x}, \
+         bss end {bss_end:#x}"
+    )]
+    MultibootAddresses {
+        /// `header_addr`.
+        header: u32,
+        /// `load_addr`.
+        load: u32,
+        /// `load_end_addr`.
+        load_end: u32,
+        /// `bss_end_addr`.
+        bss_end: u32,
+    },
+    /// A Multiboot header says what to load, and not where to enter it.
+    #[error("addresses without an entry address")]
+    NoEntryAddress,
+    /// A kernel has to be told of a screen, and there is none to tell of.
+    #[error("needs a screen, and none is there")]
+    NoScreen,
+
     /// A setup header is not marked as bootable.
     #[error("boot flag {flag:#x} at offset 0x1fe: 0xaa55 expected")]
     BootFlag {
@@ -192,17 +324,19 @@ pub enum Error {
     /// A bzImage has no 64-bit entry.
     #[error("XLF_KERNEL_64 not set: a 32-bit kernel, or one without a 64-bit entry")]
     No64BitEntry,
-    /// A bzImage ends before its 64-bit entry.
-    #[error("kernel of {kernel_bytes:#x} bytes ends before its 64-bit entry at 0x200")]
+    /// A bzImage ends before its entry.
+    #[error("kernel of {kernel_bytes:#x} bytes ends before its entry at {entry:#x}")]
     KernelTooShort {
         /// How many bytes the file has of the kernel proper.
         kernel_bytes: u64,
+        /// Where the entry would be in it.
+        entry: u64,
     },
     /// A bzImage says that it takes less memory than it has bytes.
     #[error("init_size {init_bytes:#x} is less than the kernel's {kernel_bytes:#x} bytes")]
     InitSize {
         /// How much memory it says it takes.
-        init_bytes: u32,
+        init_bytes: u64,
         /// How many bytes the file has of the kernel proper.
         kernel_bytes: u64,
     },
@@ -218,7 +352,7 @@ pub enum Error {
         /// Where it wants to be.
         address: u64,
         /// How much memory it takes.
-        init_bytes: u32,
+        init_bytes: u64,
     },
     /// A kernel lies higher than its first page tables can reach.
     #[error("kernel ends at {end}: page tables at the start reach 0x8000000000")]
@@ -227,6 +361,14 @@ pub enum Error {
         end: Gpa,
     },
 
+    /// A kernel does not know this type of setup data.
+    #[error("setup data of type {kind:#x}: the kernel knows none above {most:#x}")]
+    SetupDataType {
+        /// The type.
+        kind: u32,
+        /// The highest that it knows.
+        most: u32,
+    },
     /// The initrd has no bytes.
     #[error("initrd is empty")]
     EmptyInitrd,
@@ -269,44 +411,4 @@ pub enum Error {
     /// An address could not be had.
     #[error(transparent)]
     Layout(#[from] boot_plan::Error),
-}
-
-/// How a file begins: at most its first eight bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FirstBytes {
-    bytes: [u8; 8],
-    length: usize,
-}
-
-impl FirstBytes {
-    pub(crate) fn new(file: &[u8]) -> Self {
-        let mut bytes = [0; 8];
-        let length = file.len().min(bytes.len());
-        bytes[..length].copy_from_slice(&file[..length]);
-        Self { bytes, length }
-    }
-}
-
-impl fmt::Display for FirstBytes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, byte) in self.bytes[..self.length].iter().enumerate() {
-            let gap = if index == 0 { "" } else { " " };
-            write!(f, "{gap}{byte:02x}")?;
-        }
-        Ok(())
-    }
-}
-
-/// Prints each protocol with its reason.
-struct Reasons<'a>(&'a [Refusal]);
-
-impl fmt::Display for Reasons<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, refusal) in self.0.iter().enumerate() {
-            let Refusal { protocol, reason } = refusal;
-            let gap = if index == 0 { "" } else { "; " };
-            write!(f, "{gap}{protocol}: {reason}")?;
-        }
-        Ok(())
-    }
 }

@@ -2,41 +2,46 @@
 
 use crate::elf::Elf;
 use crate::linux::BzImage;
+use crate::unpack::Compression;
 use crate::{Error, FirstBytes};
 
-/// A file whose format is known and whose headers were checked.
+/// A file, and what its format was found to be.
 #[derive(Debug)]
-pub(crate) enum Kernel<'a> {
+pub(crate) struct Kernel<'a> {
+    pub(crate) bytes: &'a [u8],
+    parsed: Result<Parsed<'a>, Error>,
+}
+
+/// A format whose headers were checked.
+#[derive(Debug)]
+pub(crate) enum Parsed<'a> {
     Elf(Elf<'a>),
     BzImage(BzImage<'a>),
 }
 
-/// What files that are compressed as a whole begin with.
-const COMPRESSED: &[(&[u8], &str)] = &[
-    (b"\x1F\x8B", "gzip"),
-    (b"BZh", "bzip2"),
-    (b"\xFD7zXZ\0", "xz"),
-    (b"\x28\xB5\x2F\xFD", "zstd"),
-    (b"\x02\x21\x4C\x18", "lz4"),
-    (b"\x04\x22\x4D\x18", "lz4"),
-    (b"\x89LZO\0", "lzop"),
-    (b"\x5D\0\0", "lzma"),
-];
-
 impl<'a> Kernel<'a> {
-    pub(crate) fn parse(bytes: &'a [u8]) -> Result<Self, Error> {
-        if bytes.is_empty() {
-            return Err(Error::Empty);
-        }
-        if bytes.starts_with(Elf::MAGIC) {
-            return Elf::parse(bytes).map(Self::Elf);
-        }
-        if BzImage::is_one(bytes) {
-            return BzImage::parse(bytes).map(Self::BzImage);
-        }
-        if let Some(&(_, by)) = COMPRESSED.iter().find(|(magic, _)| bytes.starts_with(magic)) {
-            return Err(Error::Compressed { by });
-        }
-        Err(Error::UnknownFormat { first: FirstBytes::new(bytes) })
+    pub(crate) fn parse(bytes: &'a [u8]) -> Self {
+        Self { bytes, parsed: parse(bytes) }
     }
+
+    /// Returns the format. What has none that is known may still have a Multiboot header.
+    pub(crate) fn parsed<'k>(&'k self) -> Result<&'k Parsed<'a>, Error> {
+        self.parsed.as_ref().map_err(Clone::clone)
+    }
+}
+
+fn parse(bytes: &[u8]) -> Result<Parsed<'_>, Error> {
+    if bytes.is_empty() {
+        return Err(Error::Empty);
+    }
+    if bytes.starts_with(Elf::MAGIC) {
+        return Elf::parse(bytes).map(Parsed::Elf);
+    }
+    if BzImage::is_one(bytes) {
+        return BzImage::parse(bytes).map(Parsed::BzImage);
+    }
+    if let Some(by) = Compression::of(bytes) {
+        return Err(Error::Compressed { by });
+    }
+    Err(Error::UnknownFormat { first: FirstBytes::new(bytes) })
 }

@@ -3,17 +3,17 @@
 use alloc::vec::Vec;
 use core::iter;
 
-use guest_state::{DescriptorTable, Gpa, PageSize, Segment, VcpuState};
+use guest_state::{Gpa, PageSize, VcpuState};
 use zerocopy::IntoBytes;
 use zerocopy::little_endian::U64;
 
-use crate::Error;
 use crate::draft::Draft;
+use crate::{Error, gdt};
 
 /// What the page tables map at least.
 const LEAST_MAPPED_BYTES: u64 = 4 << 30;
 /// What one page of third-level entries reaches: the most that is mapped.
-const MOST_MAPPED_BYTES: u64 = 512 << 30;
+pub(crate) const MOST_MAPPED_BYTES: u64 = 512 << 30;
 
 /// Entries of a table, and bytes of one.
 const TABLE_ENTRIES: u64 = 512;
@@ -22,9 +22,6 @@ const TABLE_BYTES: u64 = 0x1000;
 const PRESENT: u64 = 1 << 0;
 const WRITABLE: u64 = 1 << 1;
 const LARGE: u64 = 1 << 7;
-
-/// Six entries: two that are null, CS at 10h, the data segments at 18h, TR at 20h with 16 bytes.
-const GDT_BYTES: u16 = 6 * 8;
 
 /// Places page tables and GDT and returns a CPU that starts at `entry`, its addresses mapped to
 /// themselves: the first 4 GiB, or more if the kernel ends higher.
@@ -41,13 +38,7 @@ pub(crate) fn enter(
     let tables = draft.claim_pages("page tables", (2 + directories) * TABLE_BYTES)?;
     draft.put("page tables", tables, identity_tables(tables, directories));
 
-    let gdt = draft.claim_pages("GDT", GDT_BYTES.into())?;
-    let mut vcpu = VcpuState::long_mode(entry.as_u64(), tables);
-    vcpu.gdtr = DescriptorTable { base: gdt.as_u64(), limit: GDT_BYTES - 1 };
-    let [code, data, task] = [vcpu.cs, vcpu.ds, vcpu.tr].map(Segment::to_descriptor);
-    let descriptors = [0, 0, code, data, task, 0].map(U64::new);
-    draft.put("GDT", gdt, descriptors.as_bytes().to_vec());
-    Ok(vcpu)
+    gdt::with_gdt(VcpuState::long_mode(entry.as_u64(), tables), draft)
 }
 
 /// Makes 4-level tables for `root` that map the first `directories` GiB to themselves by pages of

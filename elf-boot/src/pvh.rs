@@ -6,15 +6,16 @@ use boot_plan::MemoryMap;
 use guest_state::{Gpa, GpaRange, StartInfo, StartInfoModule, VcpuState};
 use zerocopy::IntoBytes;
 
-use crate::draft::Draft;
-use crate::elf::{Elf, pvh_entry};
-use crate::kernel::Kernel;
+use crate::draft::{Draft, count};
+use crate::elf::{Elf, pvh_entry, pvh_relocation};
+use crate::kernel::{Kernel, Parsed};
 use crate::{Error, Module, Protocol, Way};
 
 /// Tells how an image starts by PVH.
 pub(crate) fn way(kernel: &Kernel<'_>) -> Result<Way, Error> {
     let (elf, entry) = elf_and_entry(kernel)?;
-    Ok(Way { protocol: Protocol::Pvh, entry: Gpa::new(entry.into()), ranges: elf.ranges() })
+    let relocation = pvh_relocation(elf)?;
+    Ok(Way { protocol: Protocol::Pvh, entry, ranges: elf.ranges(), relocation })
 }
 
 /// Plans the start: segments, initrd as the first module, command line, start info.
@@ -27,7 +28,8 @@ pub(crate) fn plan<'a>(
     draft: &mut Draft<'a>,
 ) -> Result<VcpuState, Error> {
     let (elf, entry) = elf_and_entry(kernel)?;
-    draft.place_segments(elf)?;
+    let entry = draft.place_image(elf.segments(), entry, pvh_relocation(elf)?.as_ref())?;
+    let eip = u32::try_from(entry.as_u64()).map_err(|_| Error::EntryAbove4G { entry })?;
     // The kernel runs with 32-bit addresses and no paging when it looks for its modules.
     let below_4g = GpaRange::new(Gpa::ZERO, 1 << 32).unwrap_or_default();
     let mut modules = Vec::new();
@@ -39,10 +41,6 @@ pub(crate) fn plan<'a>(
     let command_line = place_line("command line", draft.boot.command_line, draft)?;
     let map: Vec<_> = memory.start_info().collect();
 
-    let count = |what, length: usize| {
-        let value = length as u64;
-        u32::try_from(length).map_err(|_| Error::TooLarge { what, value, bits: 32 })
-    };
     let map_count = count("memory map entries", map.len())?;
     let module_count = count("modules", modules.len())?;
     // One block: start info, modules, memory map. All three are multiples of 8 bytes long.
@@ -64,17 +62,20 @@ pub(crate) fn plan<'a>(
     let bytes = [info.as_bytes(), modules.as_bytes(), map.as_bytes()].concat();
     draft.put("PVH start info", start, bytes);
 
-    let mut vcpu = VcpuState::flat32(entry);
+    let mut vcpu = VcpuState::flat32(eip);
     vcpu.general.rbx = start.as_u64();
     Ok(vcpu)
 }
 
-fn elf_and_entry<'k, 'a>(kernel: &'k Kernel<'a>) -> Result<(&'k Elf<'a>, u32), Error> {
-    let Kernel::Elf(elf) = kernel else {
-        return Err(Error::NotElf);
+fn elf_and_entry<'k, 'a>(kernel: &'k Kernel<'a>) -> Result<(&'k Elf<'a>, Gpa), Error> {
+    let elf = match kernel.parsed()? {
+        Parsed::Elf(elf) => elf,
+        Parsed::BzImage(image) => {
+            let by = image.packed()?.compression();
+            return Err(Error::Packed { by });
+        }
     };
-    let entry = pvh_entry(elf)?;
-    elf.check_entry(entry.into())?;
+    let entry = elf.check_entry(pvh_entry(elf)?.into())?;
     Ok((elf, entry))
 }
 

@@ -7,8 +7,8 @@ mod common;
 use core::sync::atomic::AtomicU64;
 
 use boot_plan::{BootPlan, Contents, FileId, MemoryMap};
-use common::{BzFile, ElfFile, Segment, bytes_at, placed, start_in};
-use elf_boot::{Boot, Error, Image, Protocol, Start};
+use common::{BzFile, ElfFile, Segment, bytes_at, placed, start_in, u16_at, u32_at, u64_at};
+use elf_boot::{Boot, Error, Image, Protocol, SetupData, Start};
 use guest_state::{
     Access, Gpa, GpaRange, Gva, MemoryKind, PagingState, Segment as CpuSegment, WordMemory, cr0,
     cr4, efer, rflags, translate,
@@ -27,18 +27,6 @@ fn vmlinux() -> ElfFile {
     ElfFile::elf64(0x120_0040)
         .segment(Segment::load(0x100_0000, &[0x90; 0x2000]))
         .segment(Segment::load(0x120_0000, &[0xF4; 0x100]).memory_bytes(0x10_0000))
-}
-
-fn u16_at(bytes: &[u8], offset: usize) -> u16 {
-    u16::from_le_bytes(bytes[offset..][..2].try_into().unwrap())
-}
-
-fn u32_at(bytes: &[u8], offset: usize) -> u32 {
-    u32::from_le_bytes(bytes[offset..][..4].try_into().unwrap())
-}
-
-fn u64_at(bytes: &[u8], offset: usize) -> u64 {
-    u64::from_le_bytes(bytes[offset..][..8].try_into().unwrap())
 }
 
 fn zero_page<'p>(start: &'p Start<'_>) -> &'p [u8] {
@@ -246,7 +234,7 @@ fn a_kernel_that_does_not_fit_says_how_much_it_needs() {
     let error = start_in(&Boot::new(Image::new(&kernel)), None, &MemoryMap::pc(16 << 20).unwrap());
     assert_eq!(
         error.unwrap_err().to_string(),
-        "no room for kernel: 0x400000 bytes, aligned to 0x200000, in 0x1000000..0x100000000"
+        "no room for kernel: 0x400000 bytes, aligned to 0x200000, in 0x1000000..0x8000000000"
     );
 }
 
@@ -292,4 +280,75 @@ fn a_memory_map_of_more_than_128_entries_goes_on_as_setup_data() {
     let last = memory.regions()[153].range.start().as_u64();
     assert_eq!(u64_at(data, 16 + 25 * 20), last);
     assert_eq!(data.len(), 16 + 26 * 20);
+}
+
+#[test]
+fn an_initrd_that_does_not_fit_below_4_gib_goes_above_where_the_kernel_takes_it() {
+    // 64 MiB below, 64 MiB above.
+    let mut memory = memory();
+    memory.insert_size(Gpa::new(1 << 32), 64 << 20, MemoryKind::RAM).unwrap();
+    let initrd = vec![1; 60 << 20];
+    for (flags, start) in [(0b11_u16, Some((1 << 32) + (4 << 20))), (0b01, None)] {
+        let kernel = BzFile::new().u16(0x236, flags).build();
+        let boot = Boot::new(Image::new(&kernel)).initrd(Image::new(&initrd));
+        let started = start_in(&boot, Some(Protocol::Linux64), &memory);
+        assert_eq!(started.as_ref().ok().map(|started| pointers(started).0), start);
+        // The 32-bit entry can't have it there, whatever the flag says.
+        assert!(start_in(&boot, Some(Protocol::Linux32), &memory).is_err());
+    }
+}
+
+#[test]
+fn a_kernel_that_is_pressed_is_told_of_its_lesser_alignment() {
+    // Free from 17 MiB on: of 16 MiB alignment there is no room, of 1 MiB there is.
+    let mut memory = MemoryMap::pc(21 << 20).unwrap();
+    let taken = GpaRange::new(Gpa::new(16 << 20), 1 << 20).unwrap();
+    memory.set(taken, MemoryKind::RESERVED).unwrap();
+    let pressed = BzFile::new().u32(0x230, 16 << 20);
+    let kernel = pressed.clone().u8(0x235, 20).build();
+    let start = start_in(&Boot::new(Image::new(&kernel)), None, &memory).unwrap();
+    assert_eq!(start.vcpu.rip, (17 << 20) + 0x200);
+    assert_eq!(u32_at(zero_page(&start), 0x230), 1 << 20, "kernel_alignment");
+    // Every power of two between is tried.
+    let kernel = pressed.clone().u8(0x235, 21).build();
+    let mut larger = MemoryMap::pc(22 << 20).unwrap();
+    larger.set(taken, MemoryKind::RESERVED).unwrap();
+    let start = start_in(&Boot::new(Image::new(&kernel)), None, &larger).unwrap();
+    assert_eq!(start.vcpu.rip, (18 << 20) + 0x200);
+    // One that names no lesser alignment has none.
+    let kernel = pressed.build();
+    assert!(start_in(&Boot::new(Image::new(&kernel)), None, &memory).is_err());
+}
+
+#[test]
+fn setup_data_of_the_callers_is_a_list() {
+    let kernel = BzFile::new().build();
+    let data =
+        [SetupData { kind: 9, bytes: b"seed" }, SetupData { kind: 2, bytes: b"device tree" }];
+    let start = start(&Boot::new(Image::new(&kernel)).setup_data(&data)).unwrap();
+    let first = bytes_at(&start, u64_at(zero_page(&start), 0x250));
+    assert_eq!((u32_at(first, 8), u32_at(first, 12), &first[16..]), (9, 4, &b"seed"[..]));
+    let second = bytes_at(&start, u64_at(first, 0));
+    assert_eq!((u64_at(second, 0), u32_at(second, 8)), (0, 2));
+    assert_eq!(&second[16..], b"device tree");
+}
+
+#[test]
+fn setup_data_that_the_kernel_info_knows_not_is_refused() {
+    let mut info = BzFile::new().u32(0x268, 0x1000);
+    info.kernel[0x1000..0x1010].copy_from_slice(b"LToP\x10\0\0\0\x10\0\0\0\x09\0\0\0");
+    let kernel = info.build();
+    let boot = Boot::new(Image::new(&kernel));
+    for (kind, result) in [(9, Ok(())), (10, Err(Error::SetupDataType { kind: 10, most: 9 }))] {
+        let data = [SetupData { kind, bytes: b"?" }];
+        assert_eq!(start(&boot.setup_data(&data)).map(|_| ()), result);
+    }
+    let old = BzFile::new().u16(0x206, 0x0208).build();
+    let data = [SetupData { kind: 9, bytes: b"?" }];
+    let error = start_in(
+        &Boot::new(Image::new(&old)).setup_data(&data),
+        Some(Protocol::Linux32),
+        &memory(),
+    );
+    assert_eq!(error.unwrap_err(), Error::BootProtocolVersion { version: 0x0208, least: 0x0209 });
 }

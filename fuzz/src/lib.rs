@@ -4,7 +4,9 @@
 #![forbid(unsafe_code)]
 
 mod acpi_validate;
+mod boot;
 mod ept_edits;
 
 pub use acpi_validate::acpi_validate;
+pub use boot::{bzimage, elf, multiboot, notes};
 pub use ept_edits::ept_edits;

@@ -48,3 +48,36 @@ fn acpi_tables() {
         }
     }
 }
+
+#[test]
+fn kernel_images() {
+    let targets = [
+        ("elf", hvkit_fuzz::elf as fn(&[u8])),
+        ("notes", hvkit_fuzz::notes),
+        ("bzimage", hvkit_fuzz::bzimage),
+        ("multiboot", hvkit_fuzz::multiboot),
+    ];
+    for (name, body) in targets {
+        replay(name, |file| {
+            body(file);
+            // And what is near: cut short, and with one byte after the other changed.
+            for seed in 0..400 {
+                let mut near = file.to_vec();
+                for (at, value) in noise(seed, 6).chunks(2).zip(noise(seed + 1000, 3)) {
+                    let at = usize::from(at[0]) << 8 | usize::from(at[1]);
+                    let length = near.len().max(1);
+                    if let Some(byte) = near.get_mut(at % length) {
+                        *byte = value;
+                    }
+                }
+                if seed % 8 == 0 {
+                    near.truncate(near.len() * usize::try_from(seed).unwrap() / 400);
+                }
+                body(&near);
+            }
+        });
+        for seed in 0..100 {
+            body(&noise(seed, usize::try_from(seed).unwrap() * 9));
+        }
+    }
+}

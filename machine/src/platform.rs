@@ -1,10 +1,11 @@
 //! One description of a machine, and all that follows from it.
 
+use alloc::vec;
 use alloc::vec::Vec;
 
 use boot_plan::{BootPlan, Layout, MemoryMap, Placement, Request};
 use elf_boot::{Boot, Protocol, plan_boot};
-use guest_state::{Gpa, MemoryKind, VcpuState};
+use guest_state::{Gpa, GpaRange, MemoryKind, VcpuState};
 use hvmloader_core::{Bios, cmos_registers};
 
 use crate::{Devices, Error, Tables, firmware};
@@ -14,6 +15,9 @@ const RSDP: Gpa = Gpa::new(0xF_0000);
 /// Where the SMBIOS entry points stand then, as a scan finds them.
 const SMBIOS_64: Gpa = Gpa::new(0xF_0040);
 const SMBIOS_32: Gpa = Gpa::new(0xF_0060);
+
+/// Where a BIOS keeps what it found.
+const BIOS_DATA: Gpa = Gpa::new(0x400);
 
 /// A machine, described once.
 #[derive(Clone, Debug)]
@@ -118,7 +122,9 @@ fn plan_kernel<'a>(
     let smbios_table = room.start().checked_add(acpi_bytes).unwrap_or(room.end());
     let smbios = smbios.at(smbios_table)?;
 
-    let start = plan_boot(&boot.rsdp(RSDP), protocol, &memory, &mut layout)?;
+    let mut boot = boot.rsdp(RSDP);
+    boot.rsdp_copy = placed.rsdp.as_slice().try_into().ok();
+    let start = plan_boot(&boot, protocol, &memory, &mut layout)?;
     let mut plan = BootPlan::new(memory);
     plan.placements = start.placements;
     plan.placements.push(Placement::bytes("acpi root pointer", RSDP, placed.rsdp));
@@ -131,6 +137,28 @@ fn plan_kernel<'a>(
         plan.placements.extend(bytes.map(|bytes| Placement::bytes(name, at, bytes)));
     }
     plan.placements.push(Placement::bytes("smbios table", smbios_table, smbios.table));
+    let bios_data = bios_data(&plan.memory);
+    let range = GpaRange::new(BIOS_DATA, bios_data.len() as u64).unwrap_or_default();
+    // A kernel that lies there has no use for it.
+    if layout.claim("bios data area", range).is_ok() {
+        plan.placements.push(Placement::bytes("bios data area", BIOS_DATA, bios_data));
+    }
     plan.vcpus.push(start.vcpu);
     Ok(plan)
+}
+
+/// Makes what a BIOS would have left of its data area: where conventional memory ends, and the
+/// extended area begins. Xen puts its trampoline below that, whoever started it.
+///
+/// # Source
+/// IBM PS/2 and PC BIOS Interface Technical Reference, "BIOS Data Area": 40:0Eh and 40:13h.
+fn bios_data(memory: &MemoryMap) -> Vec<u8> {
+    let low = memory.find(Gpa::ZERO).filter(|region| region.kind == MemoryKind::RAM);
+    let end = low.map_or(0, |region| region.range.end().as_u64());
+    let mut area = vec![0; 0x100];
+    for (at, value) in [(0x0E, end >> 4), (0x13, end >> 10)] {
+        let word = u16::try_from(value).unwrap_or(0).to_le_bytes();
+        area[at..at + 2].copy_from_slice(&word);
+    }
+    area
 }

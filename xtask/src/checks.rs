@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use crate::judge::{Fault, NONCE_OPTION, judge, new_nonce};
-use crate::rigs::{Boot, Check, Host, Need, Rig};
+use crate::rigs::{Boot, Check, Host, Need, Prints, Rig};
 use crate::toolbox::Toolbox;
 use crate::tools::{BUSYBOX, QEMU, SEABIOS};
 use crate::{bench, initrd, nested, paths, process, repository, ticks};
@@ -62,6 +62,7 @@ pub(crate) fn run(rig: &Rig) -> Verdict {
             Check::Cargo(arguments) => {
                 let mut cargo = process::cargo();
                 cargo.env("CARGO_TERM_COLOR", "never").env("TERM", "dumb");
+                cargo.env("HVKIT_TOOLBOX", paths::target().join("toolbox"));
                 for (name, program) in PROGRAMS {
                     cargo.env(name, Toolbox::starter(program));
                 }
@@ -83,6 +84,7 @@ pub(crate) fn run(rig: &Rig) -> Verdict {
                 })
             }
             Check::Boot(boot) => boot_guest(boot, &mut log),
+            Check::Prints(prints) => start_and_read(prints, &mut log),
             Check::Agree(known) => agree(known, &mut log),
             Check::Memory => {
                 let peak = bench::peak_memory_kib(log.stdio()?)?;
@@ -180,6 +182,35 @@ fn boot_guest(boot: &Boot, log: &mut Log) -> Result<Verdict> {
         (true, [Fault::Forbidden(_)]) => Verdict::Passed,
         (true, _) if !complains => Verdict::Failed("the broken table went unnoticed".to_owned()),
         _ => Verdict::Failed(faults.iter().map(Fault::to_string).collect::<Vec<_>>().join("; ")),
+    })
+}
+
+/// Starts a kernel that knows nothing of us, and looks for what it has to print.
+fn start_and_read(prints: &Prints, log: &mut Log) -> Result<Verdict> {
+    let nonce = new_nonce();
+    let filled = |text: &str| text.replace("$nonce", &nonce);
+    let (tool, file) = prints.kernel;
+    let kernel = Toolbox::ensure(&[tool])?.path(tool, file);
+    let mut arguments: Vec<OsString> = vec!["--kernel".into(), kernel.into()];
+    arguments.extend(["--cmdline".into(), filled(prints.command_line).into()]);
+    arguments.extend(prints.options.iter().map(OsString::from));
+    let outcome = nested::amd(&nested::Run {
+        program: &nested::build_vmm(&[], log.stdio()?)?,
+        arguments: &arguments,
+        limit: GUEST_LIMIT,
+        live: false,
+        log: &log.path.with_extension("l1.log"),
+    })?;
+    log.file.write_all(&outcome.stderr)?;
+    log.file.write_all(&outcome.stdout)?;
+    let console = String::from_utf8_lossy(&outcome.stdout);
+    let missing = prints.texts.iter().map(|text| filled(text)).find(|text| !console.contains(text));
+    Ok(match missing {
+        Some(text) => Verdict::Failed(format!("did not print {text:?}")),
+        None if outcome.status != prints.status => {
+            Verdict::Failed(format!("status {}, not {}", outcome.status, prints.status))
+        }
+        None => Verdict::Passed,
     })
 }
 

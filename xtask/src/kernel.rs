@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 
+use crate::process;
+
 /// Gives the kernel unpacked in `root` the names `vmlinuz`, `vmlinux` and `modules`.
 pub(crate) fn finish(root: &Path) -> Result<()> {
     let image = only_entry(&root.join("boot"), "vmlinuz-")?;
@@ -18,6 +20,17 @@ pub(crate) fn finish(root: &Path) -> Result<()> {
     let modules = only_entry(folder, "")?;
     symlink(image.strip_prefix(root)?, root.join("vmlinuz"))?;
     symlink(modules.strip_prefix(root)?, root.join("modules"))?;
+    Ok(())
+}
+
+/// Unpacks the Xen in `root` to `xen`. Debian has gzip on every system.
+pub(crate) fn finish_xen(root: &Path) -> Result<()> {
+    let packed = root.join("boot/xen-4.20-amd64.gz");
+    let mut gzip = process::command("gzip");
+    let unpacked = fs::File::create(root.join("xen"))?;
+    gzip.arg("-dc").arg(&packed).stdout(unpacked);
+    let status = gzip.status().context("gzip")?;
+    ensure!(status.success(), "{}: gzip: {status}", packed.display());
     Ok(())
 }
 

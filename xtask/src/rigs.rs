@@ -1,8 +1,8 @@
 //! The rigs: every check of the project that a machine can run, as a table.
 
 use crate::tools::{
-    ACPICA, BOCHS, BUSYBOX, DMIDECODE, GRUB, IPXE, LINUX_BOOKWORM, LINUX_TRIXIE, OVMF, QEMU,
-    SEABIOS, Tool,
+    ACPICA, BOCHS, BUSYBOX, DMIDECODE, GRUB, IPXE, LINUX_BOOKWORM, LINUX_TRIXIE, LOADERS, MEMTEST,
+    OVMF, QEMU, SEABIOS, Tool, XEN,
 };
 
 /// A check with a name.
@@ -45,6 +45,8 @@ pub(crate) enum Check {
     Repository,
     /// Boots a guest; see [`crate::judge`].
     Boot(Boot),
+    /// Starts a kernel that knows nothing of us, on kvm-vmm in QEMU, and looks for what it prints.
+    Prints(Prints),
     /// Boots the tour on KVM and on bare metal: both must find the same, but for lines that begin
     /// with one of these words.
     Agree(&'static [&'static str]),
@@ -76,6 +78,21 @@ pub(crate) struct Boot {
     /// Whether the platform gets a table with a fault in it. Then the rig passes if the guest
     /// complains, and only then: the judge is seen to judge.
     pub(crate) broken_table: bool,
+}
+
+/// A kernel that does not power off, or not by itself.
+#[derive(Debug)]
+pub(crate) struct Prints {
+    /// The kernel and its file.
+    pub(crate) kernel: (&'static Tool, &'static str),
+    /// More arguments for kvm-vmm.
+    pub(crate) options: &'static [&'static str],
+    /// Its command line.
+    pub(crate) command_line: &'static str,
+    /// How kvm-vmm ends.
+    pub(crate) status: i32,
+    /// What it has to print. In both `$nonce` stands for the nonce of this run.
+    pub(crate) texts: &'static [&'static str],
 }
 
 /// What runs a guest.
@@ -116,6 +133,26 @@ const NESTED_BOOKWORM: &[Need] = &[
     Need::Tool(&BUSYBOX),
     Need::Tool(&LINUX_TRIXIE),
     Need::Tool(&LINUX_BOOKWORM),
+];
+
+const NESTED_XEN: &[Need] =
+    &[Need::Tool(&QEMU), Need::Tool(&BUSYBOX), Need::Tool(&LINUX_TRIXIE), Need::Tool(&XEN)];
+const NESTED_MEMTEST: &[Need] =
+    &[Need::Tool(&QEMU), Need::Tool(&BUSYBOX), Need::Tool(&LINUX_TRIXIE), Need::Tool(&MEMTEST)];
+
+/// The packages whose images are identified.
+const CORPUS: &[Need] = &[
+    Need::Tool(&BOCHS),
+    Need::Tool(&BUSYBOX),
+    Need::Tool(&GRUB),
+    Need::Tool(&LINUX_BOOKWORM),
+    Need::Tool(&LINUX_TRIXIE),
+    Need::Tool(&LOADERS),
+    Need::Tool(&MEMTEST),
+    Need::Tool(&OVMF),
+    Need::Tool(&QEMU),
+    Need::Tool(&SEABIOS),
+    Need::Tool(&XEN),
 ];
 
 /// All rigs, in the order in which they run.
@@ -180,6 +217,12 @@ pub(crate) static ALL: &[Rig] = &[
         ],
         check: Check::Cargo(&["test", "-p", "firmware-blobs", "--features", "corpus-rig"]),
     },
+    Rig {
+        name: "identify-corpus",
+        tier: Tier::Ci,
+        needs: CORPUS,
+        check: Check::Cargo(&["test", "-p", "identify", "--features", "corpus-rig"]),
+    },
     // What lies outside the workspace: the fuzz bodies over their corpus, and users' programs.
     cargo(
         "fuzz-replay",
@@ -217,6 +260,7 @@ pub(crate) static ALL: &[Rig] = &[
     ),
     cargo("unit-release", Tier::Full, &["test", "--workspace", "--release"]),
     on_kvm("kvm-tour", KVM, GUEST),
+    on_kvm("kvm-tour-multiboot", KVM, Boot { options: &["--protocol", "multiboot"], ..GUEST }),
     on_kvm("kvm-seabios", KVM_SEABIOS, Boot { firmware: true, ..GUEST }),
     // A hard reset, and two that reset the CPU alone, which SeaBIOS makes a hard one.
     on_kvm(
@@ -253,6 +297,41 @@ pub(crate) static ALL: &[Rig] = &[
     linux_6_1("nested-amd-bzimage-6.1", "vmlinuz", &["--protocol", "linux64"]),
     linux_6_1("nested-amd-pvh-6.1", "vmlinux", &["--protocol", "pvh"]),
     linux_6_1("nested-amd-linux64-6.1", "vmlinux", &["--protocol", "linux64"]),
+    linux("nested-amd-linux32", "vmlinuz", &["--protocol", "linux32"]),
+    xen(
+        "nested-amd-xen-multiboot2",
+        &["--protocol", "multiboot2", "--memory", "512M", "--on-reset", "exit"],
+        &[
+            "(XEN) Bootloader: hvkit",
+            "(XEN) Command line: console=com1 com1=115200,8n1 no-real-mode nonce=$nonce",
+            // It was moved to the end of memory, as it asks for, and was told so.
+            "(XEN) Xen image load base address: 0x1f",
+            "dom0 kernel not specified",
+        ],
+    ),
+    xen(
+        "nested-amd-xen-multiboot",
+        &["--protocol", "multiboot", "--memory", "512M", "--on-reset", "exit"],
+        &[
+            "(XEN) Bootloader: hvkit",
+            "(XEN) Command line: console=com1 com1=115200,8n1 no-real-mode nonce=$nonce",
+            "(XEN) Xen image load base address: 0\r",
+            "dom0 kernel not specified",
+        ],
+    ),
+    Rig {
+        name: "nested-amd-memtest",
+        tier: Tier::Full,
+        needs: NESTED_MEMTEST,
+        check: Check::Prints(Prints {
+            kernel: (&MEMTEST, "boot/memtest86+x64.bin"),
+            options: &["--protocol", "linux64", "--memory", "64M", "--timeout", "15"],
+            command_line: "console=ttyS0,115200",
+            status: 124,
+            // It reads our SMBIOS tables, and it begins to test.
+            texts: &["Memtest86+ v7.20", "hvkit Virtual Machine", "[Address test, walking ones"],
+        }),
+    },
     on_bochs("bochs-seabios", BOCHS_SEABIOS, Boot { firmware: true, ..GUEST }),
     on_bochs(
         "bochs-linux",
@@ -309,6 +388,20 @@ const fn linux_6_1(
 ) -> Rig {
     let kernel = Some((&LINUX_BOOKWORM, file));
     on_nested(name, NESTED_BOOKWORM, Boot { kernel, options, ..GUEST })
+}
+
+/// Debian 13's Xen in kvm-vmm. It says what it was told, finds no kernel for its first domain, and
+/// resets.
+const fn xen(
+    name: &'static str,
+    options: &'static [&'static str],
+    texts: &'static [&'static str],
+) -> Rig {
+    // The first word is dropped: Xen takes it for the name of its file. There is no BIOS to call in
+    // real mode.
+    let command_line = "xen console=com1 com1=115200,8n1 no-real-mode nonce=$nonce";
+    let prints = Prints { kernel: (&XEN, "xen"), options, command_line, status: 80, texts };
+    Rig { name, tier: Tier::Ci, needs: NESTED_XEN, check: Check::Prints(prints) }
 }
 
 /// Debian 13's kernel in QEMU.

@@ -171,6 +171,21 @@ pub(crate) static LINUX_TRIXIE: Tool = linux("linux-trixie", "trixie");
 /// Linux 6.1, the same.
 pub(crate) static LINUX_BOOKWORM: Tool = linux("linux-bookworm", "bookworm");
 
+/// The Xen hypervisor, with headers for both versions of Multiboot, unpacked as `xen`.
+pub(crate) static XEN: Tool =
+    Tool { finish: kernel::finish_xen, ..images("xen", &["xen-hypervisor-4.20-amd64"]) };
+
+/// Memtest86+, which starts by Linux' boot protocol.
+pub(crate) static MEMTEST: Tool = images("memtest", &["memtest86+"]);
+
+/// Boot loaders that are kernels to another: GRUB for Xen's guests, iPXE, memdisk.
+pub(crate) static LOADERS: Tool = images("loaders", &["grub-xen-bin", "ipxe", "syslinux-common"]);
+
+/// Files to start, or to look at.
+const fn images(name: &'static str, packages: &'static [&'static str]) -> Tool {
+    Tool { name, suite: "trixie", packages, dependencies: &[], programs: &[], finish: nothing_more }
+}
+
 const fn linux(name: &'static str, suite: &'static str) -> Tool {
     Tool {
         name,
@@ -183,7 +198,7 @@ const fn linux(name: &'static str, suite: &'static str) -> Tool {
 }
 
 /// Everything, in the order in which it is listed.
-pub(crate) static ALL: [&Tool; 11] = [
+pub(crate) static ALL: [&Tool; 14] = [
     &QEMU,
     &BOCHS,
     &ACPICA,
@@ -195,4 +210,7 @@ pub(crate) static ALL: [&Tool; 11] = [
     &BUSYBOX,
     &LINUX_TRIXIE,
     &LINUX_BOOKWORM,
+    &XEN,
+    &MEMTEST,
+    &LOADERS,
 ];

@@ -1,16 +1,21 @@
 //! ELF images of both classes: headers checked, segments ready to be placed.
 
+mod describe;
 mod notes;
+mod sections;
 
 use alloc::vec::Vec;
 
 use goblin::container::{Container, Ctx, Endian};
 use goblin::elf::header::{self, Header};
 use goblin::elf::program_header::{PT_INTERP, PT_LOAD, PT_NOTE, ProgramHeader};
-use goblin::elf::section_header::{SHT_NOTE, SectionHeader};
+use goblin::elf::section_header::SHT_NOTE;
 use guest_state::{Gpa, GpaRange};
 
-pub(crate) use notes::pvh_entry;
+pub use describe::{ElfImage, ElfSegment};
+pub use notes::Note;
+pub(crate) use notes::{pvh_entry, pvh_relocation};
+pub(crate) use sections::SectionTable;
 
 use crate::Error;
 use crate::file::{part, truncated};
@@ -36,6 +41,8 @@ pub(crate) struct Segment<'a> {
     pub(crate) bytes: &'a [u8],
     /// The memory it takes: the bytes, and zeros behind them.
     pub(crate) range: GpaRange,
+    /// Where its code believes to be once it has paging.
+    pub(crate) virtual_address: u64,
 }
 
 impl Segment<'_> {
@@ -47,7 +54,7 @@ impl Segment<'_> {
     }
 
     /// Tells whether `address` is one of those that the file has a byte for.
-    fn has_bytes_at(&self, address: Gpa) -> bool {
+    pub(crate) fn has_bytes_at(&self, address: Gpa) -> bool {
         address >= self.range.start() && address < self.zeros().0
     }
 }
@@ -109,6 +116,22 @@ impl<'a> Elf<'a> {
         self.segments.iter().map(|segment| segment.range).collect()
     }
 
+    /// Returns the physical address of a virtual one, or the address itself if it is in no segment.
+    pub(crate) fn physical(&self, address: u64) -> u64 {
+        let found = self.segments.iter().find_map(|segment| {
+            let offset = address.checked_sub(segment.virtual_address)?;
+            let inside = offset < segment.range.size_bytes();
+            inside.then(|| segment.range.start().as_u64().checked_add(offset)).flatten()
+        });
+        found.unwrap_or(address)
+    }
+
+    /// Returns the largest alignment that a segment to load asks for.
+    pub(crate) fn largest_alignment(&self) -> u64 {
+        let loads = self.program_headers.iter().filter(|header| header.p_type == PT_LOAD);
+        loads.map(|header| header.p_align).max().unwrap_or(0)
+    }
+
     /// Returns the parts of the file that hold notes, offset and bytes: first those that program
     /// headers name, then those that sections are, for a tool may have dropped the former.
     fn note_areas(&self) -> Vec<Result<(u64, &'a [u8]), Error>> {
@@ -117,7 +140,7 @@ impl<'a> Elf<'a> {
         let mut areas: Vec<_> = notes
             .map(|header| area("note segment ends", header.p_offset, header.p_filesz))
             .collect();
-        match parse_section_headers(self.bytes, &self.header) {
+        match sections::parse_headers(self.bytes, &self.header) {
             Ok(sections) => areas.extend(
                 sections
                     .iter()
@@ -172,18 +195,6 @@ fn parse_program_headers(bytes: &[u8], header: &Header) -> Result<Vec<ProgramHea
         .map_err(|_| truncated(bytes, "program headers end", header.e_phoff))
 }
 
-fn parse_section_headers(bytes: &[u8], header: &Header) -> Result<Vec<SectionHeader>, Error> {
-    let context = context(header);
-    let expected = if context.container.is_big() { 64 } else { 40 };
-    if header.e_shoff == 0 || header.e_shnum == 0 || header.e_shentsize != expected {
-        return Ok(Vec::new());
-    }
-    let table_bytes = u64::from(header.e_shnum) * u64::from(expected);
-    let table = part(bytes, "section headers end", header.e_shoff, table_bytes)?;
-    SectionHeader::parse_from(table, 0, header.e_shnum.into(), context)
-        .map_err(|_| truncated(bytes, "section headers end", header.e_shoff))
-}
-
 fn context(header: &Header) -> Ctx {
     let class = header.e_ident[header::EI_CLASS];
     let container = if class == header::ELFCLASS64 { Container::Big } else { Container::Little };
@@ -210,5 +221,6 @@ fn parse_segment<'a>(
         0 => &[],
         _ => part(bytes, "segment ends", offset, file_bytes)?,
     };
-    Ok((!range.is_empty()).then_some(Segment { offset, bytes, range }))
+    let virtual_address = header.p_vaddr;
+    Ok((!range.is_empty()).then_some(Segment { offset, bytes, range, virtual_address }))
 }

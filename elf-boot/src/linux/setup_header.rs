@@ -34,7 +34,8 @@ pub(super) struct SetupHeader {
     pub(super) version: U16,
     _real_mode_switch: U32,
     _start_system: U16,
-    _kernel_version: U16,
+    /// Where the kernel's version stands as text, in bytes from 200h; 0 if nowhere.
+    pub(super) kernel_version: U16,
     /// Which loader this is.
     pub(super) loader_type: u8,
     /// What the real-mode part is told.
@@ -56,15 +57,18 @@ pub(super) struct SetupHeader {
     pub(super) kernel_alignment: U32,
     /// Whether the kernel may be loaded anywhere (2.05).
     pub(super) relocatable: u8,
-    _min_alignment: u8,
+    /// The binary logarithm of the least alignment that will do; 0 if unknown (2.10).
+    pub(super) least_alignment: u8,
     /// What the kernel can do (2.12).
     pub(super) extended_load_flags: U16,
     /// How long the command line may be, without the final zero (2.06).
     pub(super) command_line_bytes: U32,
     _subarchitecture: U32,
     _subarchitecture_data: U64,
-    _payload_offset: U32,
-    _payload_bytes: U32,
+    /// Where the compressed kernel begins in the kernel proper (2.08).
+    pub(super) payload_offset: U32,
+    /// How long it is (2.08).
+    pub(super) payload_bytes: U32,
     /// Where a list of further data begins; 0 if there is none (2.09).
     pub(super) setup_data: U64,
     /// Where the kernel wants to be loaded (2.10).
@@ -73,7 +77,8 @@ pub(super) struct SetupHeader {
     /// map (2.10).
     pub(super) init_bytes: U32,
     _handover_offset: U32,
-    _kernel_info_offset: U32,
+    /// Where the kernel info begins in the kernel proper; 0 if there is none (2.15).
+    pub(super) kernel_info_offset: U32,
     /// What later versions add, as far as the zero page has room.
     _later: [u8; 0x290 - 0x26C],
 }
@@ -88,6 +93,8 @@ impl SetupHeader {
     pub(super) const LOADED_HIGH: u8 = 1 << 0;
     /// In `extended_load_flags`: there is a 64-bit entry at offset 200h.
     pub(super) const KERNEL_64: u16 = 1 << 0;
+    /// In `extended_load_flags`: kernel, zero page, command line and initrd may lie above 4 GiB.
+    pub(super) const ABOVE_4G: u16 = 1 << 1;
 
     /// Where it stands in the file and in the zero page.
     const OFFSET: u64 = 0x1F1;
@@ -129,5 +136,44 @@ impl SetupHeader {
     /// Returns the file offset at which the header says it ends.
     pub(super) fn end(&self) -> u64 {
         Self::MAGIC_OFFSET + u64::from(self.jump[1])
+    }
+
+    /// Tells whether the header has the fields that `version` brought.
+    pub(super) fn has(&self, version: u16) -> bool {
+        self.version.get() >= version
+    }
+
+    /// Checks that the header is as long as the fields of its version that are read here.
+    ///
+    /// # Source
+    /// Linux `Documentation/arch/x86/boot.rst`, "The Real-Mode Kernel Header".
+    pub(super) fn check_length(&self) -> Result<(), Error> {
+        let needed_end = match self.version.get() {
+            ..0x0202 => 0x224,
+            0x0202 => 0x22C,
+            0x0203..0x0205 => 0x230,
+            0x0205 => 0x235,
+            0x0206..0x0208 => 0x23C,
+            0x0208 => 0x250,
+            0x0209 => 0x258,
+            _ => 0x264,
+        };
+        let end = self.end();
+        if end < needed_end { Err(Error::SetupHeaderShort { end, needed_end }) } else { Ok(()) }
+    }
+
+    /// Returns how long the command line may be, without its final zero.
+    pub(super) fn most_command_line_bytes(&self) -> u32 {
+        if self.has(0x0206) { self.command_line_bytes.get() } else { 255 }
+    }
+
+    /// Returns the highest address that the last byte of the initrd may have.
+    pub(super) fn last_initrd_address(&self) -> u32 {
+        if self.has(0x0203) { self.initrd_address_max.get() } else { 0x37FF_FFFF }
+    }
+
+    /// Returns the flags that version 2.12 brought.
+    pub(super) fn extended_flags(&self) -> u16 {
+        if self.has(0x020C) { self.extended_load_flags.get() } else { 0 }
     }
 }

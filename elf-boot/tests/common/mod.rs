@@ -301,3 +301,41 @@ pub(crate) fn bytes_at<'p>(start: &'p Start<'_>, at: u64) -> &'p [u8] {
     let offset = usize::try_from(at - placement.gpa.as_u64()).unwrap();
     &placement.contents.bytes().unwrap()[offset..]
 }
+
+pub(crate) fn u16_at(bytes: &[u8], offset: usize) -> u16 {
+    u16::from_le_bytes(bytes[offset..][..2].try_into().unwrap())
+}
+
+pub(crate) fn u32_at(bytes: &[u8], offset: usize) -> u32 {
+    u32::from_le_bytes(bytes[offset..][..4].try_into().unwrap())
+}
+
+pub(crate) fn u64_at(bytes: &[u8], offset: usize) -> u64 {
+    u64::from_le_bytes(bytes[offset..][..8].try_into().unwrap())
+}
+
+/// Numbers of 32 bits, as bytes.
+pub(crate) fn words(words: &[u32]) -> Vec<u8> {
+    words.iter().flat_map(|word| word.to_le_bytes()).collect()
+}
+
+/// A header of Multiboot version 1 with these flags and the words that follow the checksum.
+pub(crate) fn multiboot1(flags: u32, more: &[u32]) -> Vec<u8> {
+    let sum = 0x1BAD_B002_u32.wrapping_add(flags).wrapping_neg();
+    [words(&[0x1BAD_B002, flags, sum]), words(more)].concat()
+}
+
+/// A header of version 2 with tags of these types, flags and words, and an end tag.
+pub(crate) fn multiboot2(tags: &[(u16, u16, &[u32])]) -> Vec<u8> {
+    let mut body = Vec::new();
+    for (kind, flags, more) in tags.iter().copied().chain([(0, 0, &[][..])]) {
+        body.extend_from_slice(&kind.to_le_bytes());
+        body.extend_from_slice(&flags.to_le_bytes());
+        body.extend(words(&[u32::try_from(8 + 4 * more.len()).unwrap()]));
+        body.extend(words(more));
+        body.resize(body.len().next_multiple_of(8), 0xEE);
+    }
+    let length = u32::try_from(16 + body.len()).unwrap();
+    let sum = 0xE852_50D6_u32.wrapping_add(length).wrapping_neg();
+    [words(&[0xE852_50D6, 0, length, sum]), body].concat()
+}

@@ -15,11 +15,12 @@ Runs a guest on KVM. Without options: the tour guest, which says what it found a
 Usage: kvm-vmm [OPTIONS]
 
 What runs:
-  --kernel FILE         a kernel to start at its own entry point (ELF with a PVH note, vmlinux,
-                        bzImage); default: the tour guest
+  --kernel FILE         a kernel to start at its own entry point (ELF with a PVH note or a Multiboot
+                        header, vmlinux, bzImage); default: the tour guest
   --initrd FILE         an initial RAM disk for it
   --cmdline TEXT        its command line
-  --protocol NAME       how to start it: auto, pvh, linux64; default: auto
+  --protocol NAME       how to start it: auto, pvh, multiboot2, multiboot, linux64, linux32;
+                        default: auto, the first of these that will do
   --firmware FILE|seabios
                         firmware to start at the reset vector instead; it finds the tour guest on a
                         floppy
@@ -355,7 +356,10 @@ mod tests {
                 &["--firmware", "seabios", "--kernel", "x"],
                 "--kernel starts a kernel directly: not with --firmware",
             ),
-            (&["--protocol", "efi"], "--protocol efi: not one of auto, pvh, linux64"),
+            (
+                &["--protocol", "efi"],
+                "--protocol efi: not one of auto, pvh, multiboot2, multiboot, linux64, linux32",
+            ),
         ] {
             assert_eq!(run(arguments).unwrap_err(), error);
         }

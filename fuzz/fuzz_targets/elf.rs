@@ -1,0 +1,4 @@
+//! Kernel images: elf, from bytes.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| hvkit_fuzz::elf(data));

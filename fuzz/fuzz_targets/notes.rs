@@ -1,0 +1,4 @@
+//! Kernel images: notes, from bytes.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| hvkit_fuzz::notes(data));
