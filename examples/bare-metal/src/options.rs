@@ -20,7 +20,8 @@ What runs:
                         bzImage); default: the tour guest
   --initrd FILE         an initial RAM disk for it
   --cmdline TEXT        its command line
-  --protocol NAME       how to start it: auto, pvh, linux64; default: auto
+  --protocol NAME       how to start it: auto, pvh, multiboot2, multiboot, linux64, linux32;
+                        default: auto
   --firmware FILE       firmware to start at the reset vector instead; it finds the tour guest on a
                         floppy
 
@@ -235,9 +236,7 @@ fn option(options: &mut Options, name: &str, value: OsString) -> Result<(), Stri
         "protocol" => {
             options.protocol = match text.as_str() {
                 "auto" => None,
-                name => Some(
-                    Protocol::from_name(name).ok_or_else(|| wrong("not auto, pvh or linux64"))?,
-                ),
+                name => Some(Protocol::from_name(name).ok_or_else(|| wrong(&unknown_protocol()))?),
             };
         }
         "memory" => {
@@ -291,6 +290,11 @@ fn output(text: &str, standard: &str) -> Output {
     }
 }
 
+fn unknown_protocol() -> String {
+    let known: Vec<_> = Protocol::ALL.iter().map(|one| one.name()).collect();
+    format!("not one of auto, {}", known.join(", "))
+}
+
 /// Parses a number of bytes with an optional unit.
 fn parse_size(text: &str) -> Option<u64> {
     let (number, shift) = match text.char_indices().next_back()? {
@@ -327,7 +331,10 @@ mod tests {
                 &["--set", "HOST_RIP=0"],
                 "--set HOST_RIP=0: not a guest-state field as vmx names it, and its value",
             ),
-            (&["--protocol", "efi"], "--protocol efi: not auto, pvh or linux64"),
+            (
+                &["--protocol", "efi"],
+                "--protocol efi: not one of auto, pvh, multiboot2, multiboot, linux64, linux32",
+            ),
         ] {
             assert_eq!(parse(arguments.iter().map(OsString::from)).unwrap_err(), error);
         }

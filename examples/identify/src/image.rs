@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use elf_boot::{Compression, Error, identify};
+use firmware_blobs::{Firmware, FlashPart, Release, release};
 
 /// No kernel is longer.
 const MOST_FILE_BYTES: u64 = 1 << 30;
@@ -57,9 +58,28 @@ impl Image {
         Self { bytes, inside }
     }
 
-    /// Tells whether there is a way to start it, or what is inside.
+    /// Returns what firmware it is, and which release, if it is one. An ELF that is no flash image is
+    /// told of as a kernel.
+    pub(crate) fn firmware(&self) -> Option<(Firmware<'_>, Option<&'static Release>)> {
+        let firmware = firmware_blobs::identify(&self.bytes).ok()?;
+        (firmware != Firmware::Elf).then(|| (firmware, release(&self.bytes)))
+    }
+
+    /// Tells whether there is a way to start it, or what is inside; firmware starts at the reset
+    /// vector.
     pub(crate) fn can_start(&self) -> bool {
         let inside = self.inside.as_ref().and_then(|inside| inside.unpacked.as_ref().ok());
-        !identify(&self.bytes).ways.is_empty() || inside.is_some_and(|inside| inside.can_start())
+        !identify(&self.bytes).ways.is_empty()
+            || inside.is_some_and(|inside| inside.can_start())
+            || self.firmware().is_some_and(|(firmware, _)| is_started_by_reset(firmware))
+    }
+}
+
+/// Tells whether firmware is what a CPU starts with, and not what other firmware uses.
+fn is_started_by_reset(firmware: Firmware<'_>) -> bool {
+    match firmware {
+        Firmware::Ovmf(flash) => flash.part != FlashPart::Variables,
+        Firmware::OptionRom(_) => false,
+        _ => true,
     }
 }

@@ -1,6 +1,7 @@
 //! What is printed for programs.
 
 use elf_boot::{Format, Note, Way, identify};
+use firmware_blobs::{Firmware, Release};
 use guest_state::GpaRange;
 use serde_json::{Value, json};
 
@@ -17,6 +18,7 @@ pub(crate) fn describe(image: &Image) -> Value {
         "format": identified.format.as_ref().map_or(Value::Null, format),
         "ways": identified.ways.iter().map(way).collect::<Vec<_>>(),
         "refused": refused.collect::<Vec<_>>(),
+        "firmware": image.firmware().map(firmware),
         "inside": image.inside.as_ref().map_or(Value::Null, inside),
     })
 }
@@ -56,6 +58,19 @@ fn format(format: &Format<'_>) -> Value {
         }),
         _ => Value::Null,
     }
+}
+
+fn firmware((firmware, release): (Firmware<'_>, Option<&'static Release>)) -> Value {
+    let release = release.map(|Release { suite, package, version, file, licence, .. }| {
+        json!({
+            "suite": suite,
+            "package": package,
+            "version": version,
+            "file": file,
+            "licence": licence,
+        })
+    });
+    json!({ "kind": firmware.to_string(), "release": release })
 }
 
 fn note(note: &Note<'_>) -> Value {

@@ -6,7 +6,7 @@ use lexopt::{Arg, Parser};
 
 /// What `--help` prints.
 pub(crate) const HELP: &str = "\
-Says what a kernel image is, every way to start it, and why the other ways won't do.
+Says what a kernel or firmware image is, every way to start it, and why the other ways won't do.
 
 Usage: identify [OPTIONS] FILE...
 

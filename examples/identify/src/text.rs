@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use elf_boot::{ElfImage, Format, LinuxImage, Way, identify};
+use firmware_blobs::Release;
 
 use crate::image::{Image, Inside};
 
@@ -19,9 +20,17 @@ pub(crate) fn describe(name: &str, image: &Image, indent: usize) -> String {
             format!("bzImage, boot protocol {major}.{minor:02}{name}")
         }
         Ok(_) => "of a format that this program does not know".to_owned(),
-        Err(error) => error.to_string(),
+        Err(error) => match image.firmware() {
+            Some((firmware, _)) => firmware.to_string(),
+            None => error.to_string(),
+        },
     };
     let mut lines = Vec::new();
+    if let Some((_, Some(release))) = image.firmware() {
+        let Release { suite, package, version, file, licence, .. } = release;
+        lines.push(("release".to_owned(), format!("{suite}, {package} {version}, /{file}")));
+        lines.push(("licence".to_owned(), (*licence).to_owned()));
+    }
     match &identified.format {
         Ok(Format::Elf(elf)) => describe_elf(elf, &mut lines),
         Ok(Format::BzImage(linux)) => describe_linux(linux, &mut lines),
