@@ -8,6 +8,7 @@ mod acpi;
 mod boot_info;
 mod config;
 mod cpuid;
+pub mod lab;
 mod wire;
 
 pub use acpi::enabled_processors;
