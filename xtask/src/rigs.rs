@@ -199,6 +199,17 @@ pub(crate) static ALL: &[Rig] = &[
             "target/consumers",
         ],
     ),
+    cargo(
+        "consumer-vmx",
+        Tier::Ci,
+        &[
+            "run",
+            "--manifest-path",
+            "consumers/vmcs-check/Cargo.toml",
+            "--target-dir",
+            "target/consumers",
+        ],
+    ),
     cargo("unit-release", Tier::Full, &["test", "--workspace", "--release"]),
     on_kvm("kvm-tour", KVM, GUEST),
     on_kvm("kvm-seabios", KVM_SEABIOS, Boot { firmware: true, ..GUEST }),
