@@ -5,8 +5,17 @@
 
 mod acpi_validate;
 mod boot;
+mod bytes;
+mod capabilities;
+mod dumps;
 mod ept_edits;
+mod exits;
+
+use bytes::Bytes;
 
 pub use acpi_validate::acpi_validate;
 pub use boot::{bzimage, elf, multiboot, notes};
+pub use capabilities::capabilities;
+pub use dumps::dumps;
 pub use ept_edits::ept_edits;
+pub use exits::exits;

@@ -81,3 +81,43 @@ fn kernel_images() {
         }
     }
 }
+
+#[test]
+fn exits() {
+    replay("exits", hvkit_fuzz::exits);
+    for seed in 0..2000 {
+        hvkit_fuzz::exits(&noise(seed, 20 + usize::try_from(seed % 200).unwrap()));
+    }
+}
+
+/// Texts in which a byte was changed here and there, and noise.
+fn damaged(target: &str, body: impl Fn(&[u8])) {
+    replay(target, &body);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
+    for file in fs::read_dir(&folder).unwrap() {
+        let text = fs::read(file.unwrap().path()).unwrap();
+        for seed in 0..200 {
+            let mut text = text.clone();
+            for pair in noise(seed, 12).chunks_exact(3) {
+                let place = usize::from(pair[0]) << 8 | usize::from(pair[1]);
+                if let Some(letter) = text.get_mut(place) {
+                    *letter = pair[2];
+                }
+            }
+            body(&text);
+        }
+    }
+    for seed in 0..200 {
+        body(&noise(seed, 200));
+    }
+}
+
+#[test]
+fn dumps() {
+    damaged("dumps", hvkit_fuzz::dumps);
+}
+
+#[test]
+fn capabilities() {
+    damaged("capabilities", hvkit_fuzz::capabilities);
+}

@@ -1,6 +1,24 @@
 #![doc = include_str!("../README.md")]
 #![no_std]
 
+// For the test that turns every rule of the checker round: what it needs of the tests in `tests`.
+#[cfg(test)]
+extern crate self as vmx;
+#[cfg(test)]
+extern crate std;
+#[cfg(test)]
+#[path = "../tests/entry_rules/case.rs"]
+mod case;
+#[cfg(test)]
+#[path = "../tests/entry_rules/control_witnesses.rs"]
+mod control_witnesses;
+#[cfg(test)]
+#[path = "../tests/entry_rules/guest_witnesses.rs"]
+mod guest_witnesses;
+#[cfg(test)]
+#[path = "../tests/entry_rules/host_witnesses.rs"]
+mod host_witnesses;
+
 mod access;
 mod bitmaps;
 mod caps;

@@ -6,7 +6,7 @@ use std::cell::RefCell;
 
 use vmx::{
     AddressWidths, Error, ExitControls, FIELDS, PinBasedControls, PrimaryControls,
-    SecondaryControls, VmxCaps, field, msr,
+    SecondaryControls, VmcsSnapshot, VmxCaps, check, field, msr,
 };
 
 const FILES: [(&str, &str); 9] = [
@@ -148,4 +148,17 @@ fn plain_facts_are_taken_from_their_bits() {
     assert_eq!(caps.widths.physical_mask(), (1 << 40) - 1);
     assert!(caps.widths.is_canonical(0xFFFF_8000_0000_0000));
     assert!(!caps.widths.is_canonical(0x0000_8000_0000_0000));
+}
+
+/// A file may say anything of the widths of addresses.
+#[test]
+fn no_width_of_addresses_is_too_wide_for_the_checker() {
+    for (physical, linear) in [(0, 0), (64, 64), (128, 200), (255, 255)] {
+        let widths = AddressWidths { physical, linear };
+        let caps = VmxCaps { widths, ..*VmxCaps::model("tigerlake").unwrap() };
+        let mut vmcs = VmcsSnapshot::zeroed(&caps);
+        assert!(vmcs.set(field::HOST_CR3.encoding(), u64::MAX >> 3));
+        let check = check(&vmcs, &caps);
+        assert!(check.findings().count() > 200);
+    }
 }

@@ -258,6 +258,17 @@ pub(crate) static ALL: &[Rig] = &[
             "target/consumers",
         ],
     ),
+    cargo(
+        "consumer-vmx",
+        Tier::Ci,
+        &[
+            "run",
+            "--manifest-path",
+            "consumers/vmcs-check/Cargo.toml",
+            "--target-dir",
+            "target/consumers",
+        ],
+    ),
     cargo("unit-release", Tier::Full, &["test", "--workspace", "--release"]),
     on_kvm("kvm-tour", KVM, GUEST),
     on_kvm("kvm-tour-multiboot", KVM, Boot { options: &["--protocol", "multiboot"], ..GUEST }),
@@ -349,6 +360,10 @@ pub(crate) static ALL: &[Rig] = &[
         needs: BOCHS_AND_GRUB,
         check: Check::Cargo(&["test", "-p", "bare-metal", "--features", "bochs-rig"]),
     },
+    // The entry checker beside Bochs, which prints what it enforces: 2,000 entries a model, and
+    // 20,000.
+    entry_rules("bochs-entry-rules", Tier::Ci, &ENTRY_RULES),
+    entry_rules("bochs-entry-rules-full", Tier::Full, &ENTRY_RULES_FULL),
     Rig { name: "bochs-ticks", tier: Tier::Ci, needs: BOCHS_ONLY, check: Check::Ticks },
     // The processors are different ones, and so are the hypervisors that CPUID names.
     Rig {
@@ -361,6 +376,28 @@ pub(crate) static ALL: &[Rig] = &[
 
 const fn cargo(name: &'static str, tier: Tier, arguments: &'static [&'static str]) -> Rig {
     Rig { name, tier, needs: &[], check: Check::Cargo(arguments) }
+}
+
+/// The test of the entry rules, which prints what it saw.
+const ENTRY_RULES: [&str; 9] = [
+    "test",
+    "--package",
+    "bare-metal",
+    "--features",
+    "entry-rules-rig",
+    "--test",
+    "entry_rules",
+    "--",
+    "--nocapture",
+];
+/// The same with ten times as many entries.
+const ENTRY_RULES_FULL: [&str; 10] = {
+    let [a, b, c, d, e, f, g, h, i] = ENTRY_RULES;
+    [a, b, c, d, e, f, g, h, i, "--ignored"]
+};
+
+const fn entry_rules(name: &'static str, tier: Tier, arguments: &'static [&'static str]) -> Rig {
+    Rig { name, tier, needs: BOCHS_ONLY, check: Check::Cargo(arguments) }
 }
 
 const fn on_kvm(name: &'static str, needs: &'static [Need], boot: Boot) -> Rig {

@@ -1,4 +1,4 @@
-//! Links the freestanding image: no C start-up code, no libraries, addresses from a script.
+//! Links the freestanding images: no C start-up code, no libraries, addresses from a script.
 
 use std::env;
 
@@ -6,6 +6,7 @@ fn main() {
     println!("cargo::rerun-if-changed=hypervisor.ld");
     println!("cargo::rerun-if-changed=src/boot.s");
     println!("cargo::rerun-if-changed=src/exceptions.s");
+    println!("cargo::rerun-if-changed=src/lab_entry.s");
     if env::var_os("CARGO_FEATURE_IMAGE").is_none() {
         return;
     }
@@ -21,6 +22,8 @@ fn main() {
         "-Wl,-z,noexecstack",
         &format!("-Wl,-T,{folder}/hypervisor.ld"),
     ] {
-        println!("cargo::rustc-link-arg-bin=hypervisor={argument}");
+        for image in ["hypervisor", "entry-lab"] {
+            println!("cargo::rustc-link-arg-bin={image}={argument}");
+        }
     }
 }

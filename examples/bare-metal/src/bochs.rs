@@ -39,10 +39,20 @@ pub(crate) fn run(
     hypervisor: &[u8],
     files: &Files,
     options: &Options,
+    hear: impl FnMut(Channel, &[u8]),
+) -> Result<Ended, Failure> {
+    run_in(&Folder::new()?, hypervisor, files, options, hear)
+}
+
+/// Does the same in a folder of the caller's, who finds Bochs' log there.
+pub(crate) fn run_in(
+    folder: &Folder,
+    hypervisor: &[u8],
+    files: &Files,
+    options: &Options,
     mut hear: impl FnMut(Channel, &[u8]),
 ) -> Result<Ended, Failure> {
     let bochs = tool::find("bochs", &["bochs", "bochs-bin"])?;
-    let folder = Folder::new()?;
     let machine = match options.boot {
         Start::Rom => {
             let bundle = Bundle::new(hypervisor, files, options)?;
@@ -138,7 +148,7 @@ pub(crate) fn run(
     if line.noise.windows(CAUGHT.len()).any(|window| window == CAUGHT) {
         return Ok(Ended::Timeout);
     }
-    let log = fs::read_to_string(folder.0.join("bochs.log")).unwrap_or_default();
+    let log = folder.log();
     let errors = log.lines().filter(|line| line.contains(">>PANIC<<") || line.contains("FAIL"));
     let errors: Vec<_> = errors.map(str::trim).collect();
     Err(Failure::Tool(format!(
@@ -238,11 +248,19 @@ pub(crate) struct Folder(pub(crate) PathBuf);
 
 impl Folder {
     pub(crate) fn new() -> Result<Self, Failure> {
-        let path = target_folder().join(format!("bochs-runs/{}", std::process::id()));
+        static NUMBER: AtomicUsize = AtomicUsize::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("bochs-runs/{}-{number}", std::process::id());
+        let path = target_folder().join(name);
         match fs::create_dir_all(&path) {
             Ok(()) => Ok(Self(path)),
             Err(error) => Err(Failure::File { path, error }),
         }
+    }
+
+    /// Returns what Bochs logged.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.0.join("bochs.log")).unwrap_or_default()
     }
 
     fn write(&self, name: &str, bytes: &[u8]) -> Result<(), Failure> {

@@ -1,4 +1,4 @@
-//! The freestanding image: built by cargo, in a target folder of its own.
+//! The freestanding images: built by cargo, in a target folder of their own.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -16,15 +16,15 @@ const NOT_INHERITED: [&str; 6] = [
     "CARGO_TARGET_DIR",
 ];
 
-/// Builds the hypervisor and returns its ELF.
-pub(crate) fn build() -> Result<Vec<u8>, Failure> {
+/// Builds an image, `hypervisor` or `entry-lab`, and returns its ELF.
+pub(crate) fn build(name: &str) -> Result<Vec<u8>, Failure> {
     let target = target_folder().join("bare-metal-image");
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut build = Command::new(cargo);
     build
         .current_dir(workspace())
         .args(["build", "--quiet", "--release", "--package", "bare-metal-image"])
-        .args(["--bin", "hypervisor", "--features", "image"])
+        .args(["--bin", name, "--features", "image"])
         .args(["--config", "profile.release.panic=\"abort\""])
         .args(["--config", "profile.release.strip=true"])
         .arg("--target-dir")
@@ -34,10 +34,10 @@ pub(crate) fn build() -> Result<Vec<u8>, Failure> {
     }
     match build.status() {
         Ok(status) if status.success() => {}
-        Ok(_) => return Err(Failure::Image("the hypervisor does not build".to_owned())),
+        Ok(_) => return Err(Failure::Image(format!("the image {name} does not build"))),
         Err(error) => return Err(Failure::Image(format!("cargo can't be run: {error}"))),
     }
-    let path = target.join("release/hypervisor");
+    let path = target.join("release").join(name);
     std::fs::read(&path).map_err(|error| Failure::File { path, error })
 }
 

@@ -6,6 +6,7 @@ mod bundle;
 mod failure;
 mod image;
 mod iso;
+pub mod lab;
 mod options;
 mod program;
 mod rom;

@@ -35,7 +35,7 @@ fn complain(message: &str) {
 }
 
 fn run(options: &Options) -> Result<u8, Failure> {
-    let hypervisor = image::build()?;
+    let hypervisor = image::build("hypervisor")?;
     let files = Files::read(options)?;
     if let Some(iso) = &options.iso {
         let scratch = Folder::new()?;

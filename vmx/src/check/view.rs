@@ -166,7 +166,8 @@ impl<'a> View<'a> {
         field: VmcsField<W, A>,
         address: u128,
     ) -> Verdict {
-        let beyond = |bits: u32| address >> bits != 0;
+        // A file of capabilities may give any width.
+        let beyond = |bits: u32| address.checked_shr(bits).is_some_and(|upper| upper != 0);
         match self.caps {
             Some(caps) if caps.has_32bit_addresses() && beyond(32) => self.broken(field, 0),
             Some(caps) if beyond(caps.widths.physical.into()) => self.broken(field, 0),

@@ -9,6 +9,7 @@ mod boot_info;
 mod config;
 mod cpuid;
 mod cpuid_table;
+pub mod lab;
 mod wire;
 
 pub use acpi::enabled_processors;

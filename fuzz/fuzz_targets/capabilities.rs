@@ -1,0 +1,4 @@
+//! Files of capabilities, from bytes.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| hvkit_fuzz::capabilities(data));

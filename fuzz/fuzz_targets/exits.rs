@@ -1,0 +1,4 @@
+//! Exits, from bytes.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| hvkit_fuzz::exits(data));
