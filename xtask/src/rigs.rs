@@ -364,6 +364,22 @@ pub(crate) static ALL: &[Rig] = &[
     // 20,000.
     entry_rules("bochs-entry-rules", Tier::Ci, &ENTRY_RULES),
     entry_rules("bochs-entry-rules-full", Tier::Full, &ENTRY_RULES_FULL),
+    Rig {
+        name: "bochs-ept",
+        tier: Tier::Ci,
+        needs: BOCHS_ONLY,
+        check: Check::Cargo(&[
+            "test",
+            "-p",
+            "bare-metal",
+            "--features",
+            "ept-rig",
+            "--test",
+            "ept_on_bochs",
+            "--",
+            "--nocapture",
+        ]),
+    },
     Rig { name: "bochs-ticks", tier: Tier::Ci, needs: BOCHS_ONLY, check: Check::Ticks },
     // The processors are different ones, and so are the hypervisors that CPUID names.
     Rig {

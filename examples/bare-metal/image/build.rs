@@ -22,7 +22,7 @@ fn main() {
         "-Wl,-z,noexecstack",
         &format!("-Wl,-T,{folder}/hypervisor.ld"),
     ] {
-        for image in ["hypervisor", "entry-lab"] {
+        for image in ["hypervisor", "entry-lab", "ept-lab"] {
             println!("cargo::rustc-link-arg-bin={image}={argument}");
         }
     }

@@ -3,6 +3,7 @@
 
 mod bochs;
 mod bundle;
+pub mod ept_lab;
 mod failure;
 mod image;
 mod iso;
