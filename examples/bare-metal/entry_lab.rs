@@ -1,6 +1,7 @@
 //! Enters VMCSs with something wrong in them in Bochs, and compares what it does with what the entry
 //! checker says.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use bare_metal::lab::{Judgement, LabRun, differences, of_model, run};
@@ -9,8 +10,11 @@ const HELP: &str = "\
 Usage: entry-lab [MODEL [SEED [COUNT [FIRST]]]] [--cases] [--dry]
 
 Enters COUNT cases of SEED, from FIRST on, on Bochs' MODEL of a processor, and prints what came of
-them. --cases prints each; --dry makes them without entering.
+them. --cases prints each; --dry makes them without entering. HVKIT_BOCHS may be the path of another
+Bochs.
 ";
+/// Names another Bochs than the one that is found.
+const BOCHS: &str = "HVKIT_BOCHS";
 
 fn main() -> ExitCode {
     let (flags, words): (Vec<_>, Vec<_>) =
@@ -29,8 +33,16 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let dry = flags.iter().any(|flag| flag == "--dry");
+    let bochs = std::env::var_os(BOCHS);
     let model = words.first().map_or("tigerlake", String::as_str);
-    let report = match run(&LabRun { model, seed, first, count, dry }) {
+    let report = match run(&LabRun {
+        model,
+        seed,
+        first,
+        count,
+        dry,
+        bochs: bochs.as_deref().map(Path::new),
+    }) {
         Ok(report) => report,
         Err(error) => {
             eprintln!("entry-lab: {error}");

@@ -65,24 +65,37 @@ pub(crate) static QEMU: Tool = Tool {
     finish: nothing_more,
 };
 
-/// Bochs with VMX, EPT and its debugger.
-pub(crate) static BOCHS: Tool = Tool {
-    name: "bochs",
-    suite: "trixie",
-    // With bochs-term the solver leaves the graphical front end away.
-    packages: &["bochs", "bochs-term", "bochsbios", "vgabios"],
-    dependencies: LIBRARIES,
-    programs: &[Program {
-        name: "bochs",
+/// Bochs 3.0 with VMX, EPT and its debugger.
+pub(crate) static BOCHS: Tool = bochs("trixie", &[bochs_program("bochs")]);
+
+/// Bochs as Debian's next release will have it: 3.1 or later.
+pub(crate) static BOCHS_SID: Tool = bochs("sid", &[bochs_program("bochs-sid")]);
+
+/// Bochs of a suite; its tool is named as its only program.
+const fn bochs(suite: &'static str, programs: &'static [Program; 1]) -> Tool {
+    let [Program { name, .. }] = programs;
+    Tool {
+        name,
+        suite,
+        // With bochs-term the solver leaves the graphical front end away.
+        packages: &["bochs", "bochs-term", "bochsbios", "vgabios"],
+        dependencies: LIBRARIES,
+        programs,
+        finish: nothing_more,
+    }
+}
+
+const fn bochs_program(name: &'static str) -> Program {
+    Program {
+        name,
         file: "bin/bochs-bin",
         environment: &[
             "LTDL_LIBRARY_PATH=$root/usr/lib/x86_64-linux-gnu/bochs/plugins",
             "BXSHARE=$root/usr/share/bochs",
         ],
         arguments: &[],
-    }],
-    finish: nothing_more,
-};
+    }
+}
 
 /// The ACPI compiler and interpreter.
 pub(crate) static ACPICA: Tool = Tool {
@@ -198,9 +211,10 @@ const fn linux(name: &'static str, suite: &'static str) -> Tool {
 }
 
 /// Everything, in the order in which it is listed.
-pub(crate) static ALL: [&Tool; 14] = [
+pub(crate) static ALL: [&Tool; 15] = [
     &QEMU,
     &BOCHS,
+    &BOCHS_SID,
     &ACPICA,
     &DMIDECODE,
     &GRUB,

@@ -52,7 +52,10 @@ pub(crate) fn run_in(
     options: &Options,
     mut hear: impl FnMut(Channel, &[u8]),
 ) -> Result<Ended, Failure> {
-    let bochs = tool::find("bochs", &["bochs", "bochs-bin"])?;
+    let bochs = match &options.bochs {
+        Some(program) => program.clone(),
+        None => tool::find("bochs", &["bochs", "bochs-bin"])?,
+    };
     let machine = match options.boot {
         Start::Rom => {
             let bundle = Bundle::new(hypervisor, files, options)?;

@@ -80,6 +80,8 @@ pub(crate) struct Options {
     /// As [`FieldValue::parse`] reads it.
     pub(crate) set: Option<String>,
     pub(crate) timeout: Option<Duration>,
+    /// Bochs, where it is not the one that is found.
+    pub(crate) bochs: Option<PathBuf>,
     pub(crate) max_ticks: Option<u64>,
     /// First tick and number of instructions.
     pub(crate) trace: Option<(u64, u64)>,
@@ -135,6 +137,7 @@ impl Default for Options {
             stats: false,
             set: None,
             timeout: None,
+            bochs: None,
             max_ticks: None,
             trace: None,
         }

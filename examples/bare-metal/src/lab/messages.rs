@@ -157,6 +157,7 @@ const MESSAGES: &[(&str, &str)] = &[
     ("VMENTER FAIL: VMCS guest interrupts can't be blocked", "M10"),
     ("VMENTER FAIL: VMCS guest interrupts blocked when injecting external", "R7 M11"),
     ("VMENTER FAIL: VMCS guest interrupts blocked when injecting NMI", "M12 M13"),
+    ("VMENTER FAIL: VMENTRY injected NMI vector when blocked by NMI", "M16"),
     ("VMENTER FAIL: VMCS SMI blocked when not in SMM", "M14"),
     ("VMENTER FAIL: VMCS SMM guest should block SMI", "M15"),
     ("VMENTER FAIL: VMCS guest tmpDR6 reserved bits", "M18 M21 M22"),

@@ -1,5 +1,6 @@
 //! A run of the lab's image.
 
+use std::path::Path;
 use std::time::Duration;
 
 use bare_metal_image::Channel;
@@ -9,7 +10,7 @@ use crate::bochs::{self, Ended, Folder};
 use crate::bundle::Files;
 use crate::failure::Failure;
 use crate::image;
-use crate::options::Options;
+use crate::options::{Options, Start};
 
 /// What the image says last.
 const END: &str = "end of the lab";
@@ -31,6 +32,9 @@ pub struct LabRun<'a> {
     pub count: u32,
     /// Whether they are only made, and not entered.
     pub dry: bool,
+    /// Another Bochs than the one that is found. GRUB starts the lab there: Bochs 3.1 does not have
+    /// the file in memory that the launcher's own ROM starts from.
+    pub bochs: Option<&'a Path>,
 }
 
 /// Why there is no report.
@@ -68,7 +72,7 @@ impl Report {
 pub fn run(lab: &LabRun<'_>) -> Result<Report, LabFailure> {
     let failed = |error: Failure| LabFailure(error.to_string());
     let image = image::build("entry-lab").map_err(failed)?;
-    let LabRun { model, seed, first, count, dry } = *lab;
+    let LabRun { model, seed, first, count, dry, bochs } = *lab;
     let files = Files {
         modules: Vec::new(),
         own_line: format!("seed={seed} first={first} count={count} dry={}", u32::from(dry)),
@@ -78,6 +82,8 @@ pub fn run(lab: &LabRun<'_>) -> Result<Report, LabFailure> {
         cpu_model: model.to_owned(),
         max_ticks: Some(100_000_000 + TICKS_PER_CASE * u64::from(count)),
         timeout: Some(Duration::from_secs(1800)),
+        bochs: bochs.map(Path::to_owned),
+        boot: if bochs.is_some() { Start::Grub } else { Start::Rom },
         ..Options::default()
     };
     let folder = Folder::new().map_err(failed)?;
