@@ -76,6 +76,9 @@ pub(crate) struct Boot {
     /// Whether the platform gets a table with a fault in it. Then the rig passes if the guest
     /// complains, and only then: the judge is seen to judge.
     pub(crate) broken_table: bool,
+    /// How many CPUs a Linux has to find, if it is also to find the tables of such a machine; see
+    /// [`mod@crate::guest_tables`].
+    pub(crate) tables_of_cpus: Option<u32>,
 }
 
 /// What runs a guest.
@@ -101,6 +104,7 @@ const GUEST: Boot = Boot {
     features: &[],
     starts: 1,
     broken_table: false,
+    tables_of_cpus: None,
 };
 
 const KVM: &[Need] = &[Need::Kvm];
@@ -246,6 +250,11 @@ pub(crate) static ALL: &[Rig] = &[
             broken_table: true,
             ..GUEST
         },
+    ),
+    on_nested(
+        "nested-amd-tables",
+        NESTED,
+        Boot { kernel: Some((&LINUX_TRIXIE, "vmlinuz")), tables_of_cpus: Some(4), ..GUEST },
     ),
     linux("nested-amd-bzimage", "vmlinuz", &["--protocol", "linux64"]),
     linux("nested-amd-pvh", "vmlinux", &["--protocol", "pvh"]),
