@@ -28,8 +28,12 @@ const LINUX_OPTIONS: &str = "console=ttyS0 panic=-1 reboot=t";
 const BROKEN_AML: &[u8] = b"\x10\x0b\\._SB_NOPE";
 
 /// Programs that tests find by these variables.
-const PROGRAMS: [(&str, &str); 3] =
-    [("HVKIT_IASL", "iasl"), ("HVKIT_ACPIEXEC", "acpiexec"), ("HVKIT_DMIDECODE", "dmidecode")];
+const PROGRAMS: [(&str, &str); 4] = [
+    ("HVKIT_IASL", "iasl"),
+    ("HVKIT_ACPIEXEC", "acpiexec"),
+    ("HVKIT_DMIDECODE", "dmidecode"),
+    ("HVKIT_QEMU", "qemu-system-x86_64"),
+];
 
 /// How a rig ended.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -173,6 +173,12 @@ pub(crate) static ALL: &[Rig] = &[
         check: Check::Cargo(&["test", "-p", "tables", "--features", "tables-rig"]),
     },
     Rig {
+        name: "qemu-seabios",
+        tier: Tier::Ci,
+        needs: &[Need::Tool(&QEMU)],
+        check: Check::Cargo(&["test", "-p", "tables", "--features", "seabios-rig"]),
+    },
+    Rig {
         name: "firmware-corpus",
         tier: Tier::Ci,
         needs: &[
