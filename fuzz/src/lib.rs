@@ -5,6 +5,10 @@
 
 mod acpi_validate;
 mod ept_edits;
+mod smbios_parse;
+mod table_loader;
 
 pub use acpi_validate::acpi_validate;
 pub use ept_edits::ept_edits;
+pub use smbios_parse::smbios_parse;
+pub use table_loader::table_loader;
