@@ -10,6 +10,8 @@ mod capabilities;
 mod dumps;
 mod ept_edits;
 mod exits;
+mod smbios_parse;
+mod table_loader;
 
 use bytes::Bytes;
 
@@ -19,3 +21,5 @@ pub use capabilities::capabilities;
 pub use dumps::dumps;
 pub use ept_edits::ept_edits;
 pub use exits::exits;
+pub use smbios_parse::smbios_parse;
+pub use table_loader::table_loader;

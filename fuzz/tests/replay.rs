@@ -121,3 +121,38 @@ fn dumps() {
 fn capabilities() {
     damaged("capabilities", hvkit_fuzz::capabilities);
 }
+
+#[test]
+fn smbios_tables() {
+    replay("smbios_parse", hvkit_fuzz::smbios_parse);
+    for seed in 0..2000 {
+        hvkit_fuzz::smbios_parse(&noise(seed, 1 + usize::try_from(seed).unwrap() % 400));
+    }
+    // Edits that are meant for sound tables: one in each place.
+    for place in 0..1200_u16 {
+        let [low, high] = place.to_le_bytes();
+        for byte in [0, 5, 0xFF] {
+            hvkit_fuzz::smbios_parse(&[2, low, high, byte]);
+        }
+    }
+}
+
+#[test]
+fn loader_scripts() {
+    replay("table_loader", hvkit_fuzz::table_loader);
+    for seed in 0..20_000 {
+        let mut bytes = noise(seed, 1 + 12 * (usize::try_from(seed).unwrap() % 8));
+        hvkit_fuzz::table_loader(&bytes);
+        // Commands on two files that are there.
+        let loads = [1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 1, 1, 3, 0, 4, 0, 0, 0, 0, 0, 0, 0, 2];
+        bytes[0] |= 1;
+        bytes.splice(1..1, loads);
+        // Small numbers, so that most lie within the files.
+        for short in bytes[25..].chunks_exact_mut(12) {
+            (short[1], short[2]) = (2 + short[1] % 2, 2 + short[2] % 2);
+            (short[3], short[4], short[6], short[8]) = (short[3] % 64, 0, 0, 0);
+            (short[5], short[7]) = (short[5] % 64, short[7] % 64);
+        }
+        hvkit_fuzz::table_loader(&bytes);
+    }
+}

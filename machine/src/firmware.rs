@@ -1,7 +1,7 @@
 //! What firmware finds in its configuration device.
 
 use acpi_builder::{Blob, TableSet};
-use alloc::vec::Vec;
+use alloc::{vec, vec::Vec};
 use boot_plan::MemoryMap;
 use fw_cfg::{
     Allocation, ChecksumField, FileName, FwCfg, Key, LoaderFile, PointerField, Script, Zone,
@@ -23,30 +23,41 @@ const FLOPPY_FILE: &str = "floppyimg/hvkit.img";
 pub(crate) fn build_fw_cfg(
     memory: &MemoryMap,
     cpus: u32,
-    Tables { acpi, smbios }: &Tables,
+    tables: &Tables,
     floppy: Option<Vec<u8>>,
 ) -> Result<FwCfg<'static>, Error> {
     let cpus = u16::try_from(cpus).unwrap_or(u16::MAX);
     // RAM alone: what lies below 1 MiB the firmware knows better.
     let ram = memory.e820().filter(|entry| entry.kind.get() == MemoryKind::RAM.0);
+    let mut builder = FwCfg::builder()
+        .number_u16(Key::NB_CPUS, cpus)?
+        .number_u16(Key::MAX_CPUS, cpus)?
+        .e820(ram)?;
+    for (name, contents) in tables.fw_cfg_files()? {
+        builder = builder.file(name, contents)?;
+    }
+    if let Some(floppy) = floppy {
+        builder = builder.file(FLOPPY_FILE, floppy)?;
+    }
+    Ok(builder.build())
+}
+
+/// The files from which firmware installs tables; see [`Tables::fw_cfg_files`].
+pub(crate) fn table_files(
+    Tables { acpi, smbios }: &Tables,
+) -> Result<Vec<(&'static str, Vec<u8>)>, Error> {
     let script = Script::placing(&[
         loader_file(RSDP_FILE, acpi.rsdp(), Zone::F_SEGMENT, TableSet::RSDP_ALIGNMENT)?,
         loader_file(TABLES_FILE, acpi.tables(), Zone::HIGH, TableSet::ALIGNMENT)?,
     ]);
     let smbios = smbios.fw_cfg_files()?;
-    let mut builder = FwCfg::builder()
-        .number_u16(Key::NB_CPUS, cpus)?
-        .number_u16(Key::MAX_CPUS, cpus)?
-        .e820(ram)?
-        .file(RSDP_FILE, acpi.rsdp().bytes().to_vec())?
-        .file(TABLES_FILE, acpi.tables().bytes().to_vec())?
-        .file(SCRIPT_FILE, script.encode())?
-        .file(FwCfgFiles::ANCHOR, smbios.anchor)?
-        .file(FwCfgFiles::TABLES, smbios.tables.to_vec())?;
-    if let Some(floppy) = floppy {
-        builder = builder.file(FLOPPY_FILE, floppy)?;
-    }
-    Ok(builder.build())
+    Ok(vec![
+        (RSDP_FILE, acpi.rsdp().bytes().to_vec()),
+        (TABLES_FILE, acpi.tables().bytes().to_vec()),
+        (SCRIPT_FILE, script.encode()),
+        (FwCfgFiles::ANCHOR, smbios.anchor),
+        (FwCfgFiles::TABLES, smbios.tables.to_vec()),
+    ])
 }
 
 /// Says of a blob what the loader script must: both blobs' pointers lead into the tables.

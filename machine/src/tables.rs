@@ -1,14 +1,16 @@
 //! The ACPI tables that say what [`Devices`](crate::Devices) has, and the SMBIOS tables that say what
 //! the machine is.
 
+use alloc::vec::Vec;
+
 use acpi_builder::{Dsdt, Fadt, FixedHardware, Madt, PciRoot, Processors, SerialPort, TableSet};
 
 use boot_plan::MemoryMap;
 use guest_state::{Gpa, GpaRange, MemoryKind};
 use smbios_builder::SmbiosTables;
 
-use crate::Error;
 use crate::ports::{PM_BASE, POWER_OFF_TYPE};
+use crate::{Error, firmware};
 
 /// Where PCI devices may be put: from the end of low RAM to below the I/O APIC.
 const PCI_WINDOW: core::ops::RangeInclusive<u32> = 0xC000_0000..=0xFEBF_FFFF;
@@ -29,6 +31,16 @@ impl Tables {
     /// [`Error::Tables`] or [`Error::Smbios`] if they can't express so many CPUs or so much memory.
     pub fn new(cpus: u32, memory: &MemoryMap) -> Result<Self, Error> {
         Ok(Self { acpi: build_acpi(cpus)?, smbios: build_smbios(cpus, memory)? })
+    }
+
+    /// Returns the files of the configuration device, by name, from which firmware installs the
+    /// tables: those of ACPI with the script that places them, and those of SMBIOS.
+    ///
+    /// # Errors
+    /// [`Error::Smbios`] if the SMBIOS tables are more than these files can hold; [`Error::FwCfg`]
+    /// for what a script can't say.
+    pub fn fw_cfg_files(&self) -> Result<Vec<(&'static str, Vec<u8>)>, Error> {
+        firmware::table_files(self)
     }
 }
 

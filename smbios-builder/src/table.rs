@@ -92,8 +92,8 @@ impl TableBuilder {
     /// # Errors
     /// - [`Error::OwnStructure`]: it is the end of the table.
     /// - [`Error::DuplicateHandle`], [`Error::ReservedHandle`]: it can't keep its handle.
-    /// - [`Error::StringNul`], [`Error::TooManyStrings`], [`Error::FormattedTooLong`],
-    ///   [`Error::TooManyStructures`]: as for [`add`](Self::add).
+    /// - [`Error::EmptyString`], [`Error::StringNul`], [`Error::TooManyStrings`],
+    ///   [`Error::FormattedTooLong`], [`Error::TooManyStructures`]: as for [`add`](Self::add).
     pub fn add_raw(&mut self, structure: &RawStructure) -> Result<Handle, Error> {
         let kind = structure.kind;
         if kind == StructureType::END_OF_TABLE {

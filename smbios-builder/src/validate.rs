@@ -132,8 +132,8 @@ pub struct Finding {
 
 /// Checks a table, and the entry point that leads to it.
 ///
-/// There are at most as many findings as bytes, and it takes time in proportion to the bytes but
-/// for the sorting of handles.
+/// There are at most a dozen findings more than bytes, and it takes time in proportion to the bytes
+/// but for the sorting of handles.
 #[must_use]
 pub fn validate(entry_point: &[u8], table: &[u8]) -> Vec<Finding> {
     let mut findings = validate_table(table);

@@ -108,6 +108,10 @@ fn handles_avoid_those_that_raw_structures_keep() {
     assert_eq!(table.add(&System::default()).unwrap().handle(), Handle(0));
     assert_eq!(table.add(&Chassis::default()).unwrap().handle(), Handle(2));
     assert_eq!(table.add_raw(&raw(2)), Err(Error::DuplicateHandle { handle: Handle(2) }));
+    // A structure may come with an empty first string; without it the second would be the first.
+    let empty_first = RawStructure::from_bytes(b"\xDD\x05\x07\0\x02\0bc\0\0").unwrap();
+    let (kind, index) = (StructureType(0xDD), 0);
+    assert_eq!(table.add_raw(&empty_first), Err(Error::EmptyString { kind, index }));
     let reserved = Handle(0xFF00);
     assert_eq!(table.add_raw(&raw(0xFF00)), Err(Error::ReservedHandle { handle: reserved }));
 }

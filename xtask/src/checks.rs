@@ -7,13 +7,13 @@ use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::judge::{Fault, NONCE_OPTION, judge, new_nonce};
 use crate::rigs::{Boot, Check, Host, Need, Prints, Rig};
 use crate::toolbox::Toolbox;
 use crate::tools::{BUSYBOX, QEMU, SEABIOS};
-use crate::{bench, initrd, nested, paths, process, repository, ticks};
+use crate::{bench, guest_tables, initrd, nested, paths, process, repository, ticks};
 
 /// How long cargo may build and test.
 const CARGO_LIMIT: Duration = Duration::from_secs(30 * 60);
@@ -28,11 +28,12 @@ const LINUX_OPTIONS: &str = "console=ttyS0 panic=-1 reboot=t";
 const BROKEN_AML: &[u8] = b"\x10\x0b\\._SB_NOPE";
 
 /// Programs that tests find by these variables.
-const PROGRAMS: [(&str, &str); 4] = [
+const PROGRAMS: [(&str, &str); 5] = [
     ("HVKIT_IASL", "iasl"),
     ("HVKIT_ACPIEXEC", "acpiexec"),
     ("HVKIT_DMIDECODE", "dmidecode"),
     ("HVKIT_BOCHS_SID", "bochs-sid"),
+    ("HVKIT_QEMU", "qemu-system-x86_64"),
 ];
 
 /// How a rig ended.
@@ -180,6 +181,20 @@ fn boot_guest(boot: &Boot, log: &mut Log) -> Result<Verdict> {
         Host::Qemu => log.run_guest(&mut qemu(boot, &nonce)?)?,
     };
     let faults = judge(status, &console, &nonce, boot.starts);
+    if let (Some(cpus), []) = (boot.tables_of_cpus, faults.as_slice()) {
+        let differences = guest_tables::compare(&console, cpus, |cpus, place| {
+            let folder = log.path.with_extension("files");
+            let mut example = example("tables");
+            example.args(["--cpus", &cpus.to_string(), "--at", &format!("{place:#x}"), "--out"]);
+            let status = log.run(example.arg(&folder), CARGO_LIMIT)?;
+            ensure!(status.is_some_and(|status| status.success()), "the example tables fails");
+            Ok(folder)
+        })?;
+        return Ok(match differences.as_slice() {
+            [] => Verdict::Passed,
+            _ => Verdict::Failed(differences.join("; ")),
+        });
+    }
     let complains = faults.iter().any(|fault| matches!(fault, Fault::Forbidden(_)));
     Ok(match (boot.broken_table, faults.as_slice()) {
         (false, []) => Verdict::Passed,
@@ -258,6 +273,10 @@ fn vmm_arguments(boot: &Boot, nonce: &str) -> Result<Vec<OsString>> {
     if let Some((kernel, initrd)) = kernel_files(boot)? {
         command_line = format!("{LINUX_OPTIONS} {command_line}");
         arguments.extend(["--kernel".into(), kernel.into(), "--initrd".into(), initrd.into()]);
+    }
+    if let Some(cpus) = boot.tables_of_cpus {
+        command_line = format!("{command_line} {}", guest_tables::OPTION);
+        arguments.extend(["--cpus".into(), cpus.to_string().into()]);
     }
     arguments.extend(["--cmdline".into(), command_line.into()]);
     if boot.firmware {

@@ -5,6 +5,7 @@ use std::fs;
 use anyhow::{Context, Result};
 
 use crate::cpio::Archive;
+use crate::guest_tables::{BYTES_MARK, CPUS_MARK, END_MARK, NAME_MARK, OPTION};
 use crate::judge::{FORBIDDEN, FORBIDDEN_MARK, NONCE_OPTION};
 use crate::toolbox::Toolbox;
 use crate::tools::{BUSYBOX, Tool};
@@ -24,13 +25,14 @@ pub(crate) fn add_busybox(archive: &mut Archive, toolbox: &Toolbox, names: &[&st
 }
 
 /// The initrd of a guest under test. It prints the nonce from its command line, how many CPUs it
-/// has, and each line of the kernel's log that a good guest doesn't cause; then it powers off.
+/// has, and each line of the kernel's log that a good guest doesn't cause; then it powers off. Asked
+/// by a word on its command line it prints its tables too; see [`mod@crate::guest_tables`].
 pub(crate) fn guest(toolbox: &Toolbox) -> Result<Vec<u8>> {
     let mut archive = Archive::default();
     add_busybox(
         &mut archive,
         toolbox,
-        &["sh", "mount", "cat", "dmesg", "grep", "nproc", "poweroff"],
+        &["sh", "mount", "cat", "dmesg", "grep", "nproc", "poweroff", "sed", "xxd"],
     )?;
     archive.folder("proc")?;
     archive.folder("sys")?;
@@ -47,12 +49,22 @@ mount -t sysfs sysfs /sys
 for option in $(cat /proc/cmdline); do
     case $option in
         {NONCE_OPTION}*) nonce=${{option#{NONCE_OPTION}}} ;;
+        {OPTION}) tables="/sys/firmware/acpi/tables/* /sys/firmware/dmi/tables/*" ;;
     esac
 done
 dmesg | grep -F{patterns} | while read -r line; do
     echo "{FORBIDDEN_MARK}$line"
 done
-echo "hvkit: cpus $(nproc)"
+echo "{CPUS_MARK}$(nproc)"
+# The kernel's own lines would come between.
+dmesg -n 1
+for table in $tables; do
+    [ -f "$table" ] || continue
+    echo "{NAME_MARK}${{table##*/}}"
+    xxd -p "$table" | sed 's/^/{BYTES_MARK}/'
+    echo "{END_MARK}"
+done
+dmesg -n 7
 echo "hvkit: nonce $nonce"
 poweroff -f
 "#

@@ -6,6 +6,7 @@ mod apt;
 mod bench;
 mod checks;
 mod cpio;
+mod guest_tables;
 mod initrd;
 mod judge;
 mod kernel;

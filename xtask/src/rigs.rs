@@ -78,6 +78,9 @@ pub(crate) struct Boot {
     /// Whether the platform gets a table with a fault in it. Then the rig passes if the guest
     /// complains, and only then: the judge is seen to judge.
     pub(crate) broken_table: bool,
+    /// How many CPUs a Linux has to find, if it is also to find the tables of such a machine; see
+    /// [`mod@crate::guest_tables`].
+    pub(crate) tables_of_cpus: Option<u32>,
 }
 
 /// A kernel that does not power off, or not by itself.
@@ -118,6 +121,7 @@ const GUEST: Boot = Boot {
     features: &[],
     starts: 1,
     broken_table: false,
+    tables_of_cpus: None,
 };
 
 const KVM: &[Need] = &[Need::Kvm];
@@ -205,6 +209,12 @@ pub(crate) static ALL: &[Rig] = &[
         tier: Tier::Ci,
         needs: &[Need::Tool(&ACPICA), Need::Tool(&DMIDECODE)],
         check: Check::Cargo(&["test", "-p", "tables", "--features", "tables-rig"]),
+    },
+    Rig {
+        name: "qemu-seabios",
+        tier: Tier::Ci,
+        needs: &[Need::Tool(&QEMU)],
+        check: Check::Cargo(&["test", "-p", "tables", "--features", "seabios-rig"]),
     },
     Rig {
         name: "firmware-corpus",
@@ -302,6 +312,11 @@ pub(crate) static ALL: &[Rig] = &[
             broken_table: true,
             ..GUEST
         },
+    ),
+    on_nested(
+        "nested-amd-tables",
+        NESTED,
+        Boot { kernel: Some((&LINUX_TRIXIE, "vmlinuz")), tables_of_cpus: Some(4), ..GUEST },
     ),
     linux("nested-amd-bzimage", "vmlinuz", &["--protocol", "linux64"]),
     linux("nested-amd-pvh", "vmlinux", &["--protocol", "pvh"]),

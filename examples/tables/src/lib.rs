@@ -16,9 +16,6 @@ use machine::Tables;
 
 use options::{HELP, Options};
 
-/// Where the ACPI tables are to lie: what their pointers say.
-const PLACE: Gpa = Gpa::new(0x10_0000);
-
 /// Exit status: the command line is wrong.
 const USAGE: u8 = 64;
 /// Exit status: a file can't be written.
@@ -69,10 +66,10 @@ fn run() -> Result<String, Failure> {
     let Some(options) = options::parse(lexopt::Parser::from_env()).map_err(Failure::Usage)? else {
         return Ok(HELP.to_owned());
     };
-    let Options { cpus, memory_bytes, out } = options;
+    let Options { cpus, memory_bytes, place, out } = options;
     let memory = MemoryMap::pc(memory_bytes).map_err(machine::Error::from)?;
     let tables = Tables::new(cpus, &memory)?;
-    let acpi = acpi_files(&tables)?;
+    let acpi = acpi_files(&tables, place)?;
     let mut text = format!("ACPI tables of a machine with {cpus} CPUs\n");
     for File { name, bytes } in &acpi {
         let _ = writeln!(text, "  {name:<10} {:>6} bytes", bytes.len());
@@ -89,8 +86,8 @@ fn run() -> Result<String, Failure> {
 }
 
 /// Takes the set apart. Of tables with one name, the later ones are numbered.
-fn acpi_files(tables: &Tables) -> Result<Vec<File>, machine::Error> {
-    let placed = tables.acpi.at(PLACE)?;
+fn acpi_files(tables: &Tables, place: Gpa) -> Result<Vec<File>, machine::Error> {
+    let placed = tables.acpi.at(place)?;
     let mut files = vec![File { name: "rsdp.dat".to_owned(), bytes: placed.rsdp }];
     for entry in tables.acpi.entries() {
         let name = entry.signature.to_string().trim_end().to_lowercase();

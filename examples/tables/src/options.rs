@@ -2,7 +2,11 @@
 
 use std::path::PathBuf;
 
+use guest_state::Gpa;
 use lexopt::{Arg, Parser, ValueExt};
+
+/// Where the ACPI tables lie if nobody says where.
+const PLACE: Gpa = Gpa::new(0x10_0000);
 
 /// What `--help` prints.
 pub(crate) const HELP: &str = "\
@@ -13,6 +17,8 @@ Usage: tables [OPTIONS]
 Options:
   --cpus N        virtual CPUs; default: 1
   --memory SIZE   RAM, with K, M, G or T; default: 256M
+  --at ADDRESS    where in memory the ACPI tables are to lie, in hexadecimal with 0x or decimal;
+                  default: 0x100000
   --out DIR       write each table to a file in this folder, which is made if need be: *.dat for
                   iasl -d, smbios.bin for dmidecode --from-dump
   -h, --help      print this
@@ -25,22 +31,33 @@ Exit status: 0 done, 64 usage, 73 a file can't be written.
 pub(crate) struct Options {
     pub(crate) cpus: u32,
     pub(crate) memory_bytes: u64,
+    pub(crate) place: Gpa,
     pub(crate) out: Option<PathBuf>,
 }
 
 /// Reads the command line; `None` if it asks for help.
 pub(crate) fn parse(mut parser: Parser) -> Result<Option<Options>, lexopt::Error> {
-    let mut options = Options { cpus: 1, memory_bytes: 256 << 20, out: None };
+    let mut options = Options { cpus: 1, memory_bytes: 256 << 20, place: PLACE, out: None };
     while let Some(argument) = parser.next()? {
         match argument {
             Arg::Short('h') | Arg::Long("help") => return Ok(None),
             Arg::Long("cpus") => options.cpus = parser.value()?.parse()?,
             Arg::Long("memory") => options.memory_bytes = parser.value()?.parse_with(parse_size)?,
+            Arg::Long("at") => options.place = parser.value()?.parse_with(parse_address)?,
             Arg::Long("out") => options.out = Some(parser.value()?.into()),
             other => return Err(other.unexpected()),
         }
     }
     Ok(Some(options))
+}
+
+/// Parses an address.
+fn parse_address(text: &str) -> Result<Gpa, &'static str> {
+    let number = match text.strip_prefix("0x") {
+        Some(digits) if !digits.starts_with('+') => u64::from_str_radix(digits, 16),
+        _ => text.parse(),
+    };
+    number.map(Gpa::new).map_err(|_| "not an address such as 0x100000")
 }
 
 /// Parses a number of bytes with an optional unit.
@@ -60,6 +77,16 @@ fn parse_size(text: &str) -> Result<u64, &'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn addresses_are_hexadecimal_or_decimal() {
+        for (text, address) in [("0x7fe0000", 0x7FE_0000), ("4096", 4096), ("0x0", 0)] {
+            assert_eq!(parse_address(text), Ok(Gpa::new(address)), "{text}");
+        }
+        for text in ["", "0x", "0x+1", "7fe0000", "-1", "0x10000000000000000"] {
+            assert!(parse_address(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn sizes_have_units() {

@@ -1,11 +1,11 @@
 //! What stands where in the structures, for the validator and for printing.
 
 use crate::{
-    ArrayErrorCorrection, ArrayLocation, ArrayUse, Associativity, BatteryChemistry, BoardType,
-    BootStatus, CacheErrorCorrection, CacheType, ChassisState, ChassisType, ConnectorType,
-    FirmwareState, FormFactor, IpmiInterface, MemoryDeviceType, MemoryTechnology, PortType,
-    ProcessorType, ProcessorUpgrade, SecurityStatus, SlotLength, SlotType, SlotUsage, SlotWidth,
-    StructureType, WakeUp,
+    ArrayErrorCorrection, ArrayLocation, ArrayUse, Associativity, BatteryChemistry,
+    BoardDeviceType, BoardType, BootStatus, CacheErrorCorrection, CacheType, ChassisState,
+    ChassisType, ConnectorType, FirmwareState, FormFactor, IpmiInterface, MemoryDeviceType,
+    MemoryTechnology, PortType, ProcessorFamily, ProcessorType, ProcessorUpgrade, SecurityStatus,
+    SlotLength, SlotType, SlotUsage, SlotWidth, StructureType, WakeUp,
 };
 
 /// What a field holds.
@@ -104,7 +104,8 @@ pub(crate) fn fields(kind: StructureType) -> Fields {
         StructureType::PROCESSOR => &[
             (0x04, "Socket Designation", Text),
             (0x05, "Type", Named(|value| ProcessorType(value).name())),
-            (0x06, "Family", Hex(1)),
+            // FEh sends to "Family 2".
+            (0x06, "Family", Named(|value| ProcessorFamily(value.into()).name())),
             (0x07, "Manufacturer", Text),
             (0x08, "ID", Hex(8)),
             (0x10, "Version", Text),
@@ -275,7 +276,8 @@ pub(crate) fn fields(kind: StructureType) -> Fields {
         ],
         StructureType::ONBOARD_DEVICE => &[
             (0x04, "Reference Designation", Text),
-            (0x05, "Type", Hex(1)),
+            // Bit 7 says that it is enabled.
+            (0x05, "Type", Named(|value| BoardDeviceType(value & 0x7F).name())),
             (0x06, "Type Instance", Decimal(1)),
             (0x07, "Segment", Hex(2)),
             (0x09, "Bus", Hex(1)),

@@ -43,7 +43,11 @@ impl RawStructure {
 
     pub(crate) fn encode(&self, encoder: &mut Encoder<'_>) -> Result<(), Error> {
         encoder.append(&self.body);
-        for text in &self.strings {
+        for (index, text) in self.strings.iter().enumerate() {
+            // Left out, it would give its number to the next.
+            if text.is_empty() {
+                return Err(Error::EmptyString { kind: self.kind, index });
+            }
             encoder.string_bytes(text)?;
         }
         Ok(())

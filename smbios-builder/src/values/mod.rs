@@ -4,12 +4,14 @@ mod devices;
 mod flags;
 mod kinds;
 mod memory;
+mod processor;
 mod system;
 
 pub use devices::*;
 pub use flags::*;
 pub use kinds::StructureType;
 pub use memory::*;
+pub use processor::*;
 pub use system::*;
 
 /// Declares an open newtype: a number of which some values have names, and all are legal.

@@ -1,4 +1,4 @@
-//! Values of system, board, chassis, processor and cache.
+//! Values of system, board, chassis and cache.
 
 use super::open_values;
 
@@ -51,29 +51,6 @@ open_values! {
         OTHER = 1 "Other", UNKNOWN = 2 "Unknown", NONE = 3 "None",
         INTERFACE_LOCKED_OUT = 4 "External Interface Locked Out",
         INTERFACE_ENABLED = 5 "External Interface Enabled",
-    }
-
-    /// What a processor is for.
-    ProcessorType(u8), default CENTRAL {
-        OTHER = 1 "Other", UNKNOWN = 2 "Unknown", CENTRAL = 3 "Central Processor",
-        MATH = 4 "Math Processor", DSP = 5 "DSP Processor", VIDEO = 6 "Video Processor",
-    }
-
-    /// What family a processor is of. The specification names some 250; these are the ones that
-    /// virtual machines show.
-    ProcessorFamily(u16), default OTHER {
-        OTHER = 0x01 "Other", UNKNOWN = 0x02 "Unknown", I8086 = 0x03 "8086", I386 = 0x05 "80386",
-        I486 = 0x06 "80486", PENTIUM = 0x0B "Pentium", PENTIUM_PRO = 0x0C "Pentium Pro",
-        OPTERON = 0x84 "Opteron", XEON = 0xB3 "Xeon",
-        CORE_I7 = 0xC6 "Core i7", CORE_I5 = 0xCD "Core i5", CORE_I3 = 0xCE "Core i3",
-        CORE_I9 = 0xCF "Core i9", ZEN = 0x6B "Zen", ARMV7 = 0x100 "ARMv7", ARMV8 = 0x101 "ARMv8",
-        ARMV9 = 0x102 "ARMv9", RISCV_RV32 = 0x200 "RISC-V RV32", RISCV_RV64 = 0x201 "RISC-V RV64",
-    }
-
-    /// How a processor can be exchanged: its socket.
-    ProcessorUpgrade(u8), default OTHER {
-        OTHER = 1 "Other", UNKNOWN = 2 "Unknown", DAUGHTER_BOARD = 3 "Daughter Board",
-        ZIF = 4 "ZIF Socket", REPLACEABLE = 5 "Replaceable Piggy Back", NONE = 6 "None",
     }
 
     /// How a cache detects errors.
