@@ -2,8 +2,17 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+extern crate alloc;
+
 mod bios;
 mod cmos;
+mod error;
+mod pci;
 
-pub use bios::{Bios, Error};
+pub use bios::Bios;
 pub use cmos::cmos_registers;
+pub use error::Error;
+pub use pci::{
+    Bar, BarKind, BridgeWindow, MmioHole, PciAssignment, PciBridge, PciDevice, PciFunction,
+    PciPart, PciPlace, PciPlan, PciResources, PrefetchableWindow, plan_pci,
+};

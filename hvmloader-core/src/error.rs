@@ -1,0 +1,100 @@
+//! What can be wrong with an image, or with what a plan is asked for.
+
+use guest_state::GpaRange;
+
+use crate::pci::{PciFunction, PciPart};
+
+/// Why an image, a description or a plan was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The size is zero or not a multiple of 64 KiB.
+    #[error("a BIOS image is a multiple of 64 KiB long, this one has {size_bytes:#x} bytes")]
+    Size {
+        /// The size of the image.
+        size_bytes: usize,
+    },
+    /// The image would reach down into other devices' addresses.
+    #[error("a BIOS image has at most {most:#x} bytes, this one has {size_bytes:#x}")]
+    TooLarge {
+        /// The size of the image.
+        size_bytes: usize,
+        /// What fits.
+        most: usize,
+    },
+    /// Two entries describe one PCI function.
+    #[error("PCI function {function} is described twice")]
+    PciFunctionTwice {
+        /// Which.
+        function: PciFunction,
+    },
+    /// A BAR has a number that the function's header does not have, or that another BAR takes.
+    #[error("PCI function {function} can't have {part} there")]
+    BarIndex {
+        /// Whose.
+        function: PciFunction,
+        /// Which.
+        part: PciPart,
+    },
+    /// A BAR's size is no power of two, or none that its kind can have.
+    #[error("{part} of PCI function {function} can't have {size_bytes:#x} bytes")]
+    BarSize {
+        /// Whose.
+        function: PciFunction,
+        /// Which.
+        part: PciPart,
+        /// The size.
+        size_bytes: u64,
+    },
+    /// The bus behind a bridge is not above the bridge's own, belongs to another bridge too, or is
+    /// numbered among the buses of another.
+    #[error("PCI bridge {bridge} can't have bus {secondary:#x} behind it")]
+    BridgeBus {
+        /// The bridge.
+        bridge: PciFunction,
+        /// The bus behind it.
+        secondary: u8,
+    },
+    /// A function wants I/O ports, and a bridge above it forwards none.
+    #[error("PCI bridge {bridge} has no I/O window, which {part} of {function} needs")]
+    NoIoWindow {
+        /// The bridge.
+        bridge: PciFunction,
+        /// Whose.
+        function: PciFunction,
+        /// What.
+        part: PciPart,
+    },
+    /// A BAR or a bridge's window finds no room.
+    #[error(
+        "no room for {part} of PCI function {function}: {size_bytes:#x} bytes on a boundary of \
+         {alignment:#x}"
+    )]
+    PciNoRoom {
+        /// Whose.
+        function: PciFunction,
+        /// What.
+        part: PciPart,
+        /// How many bytes or ports.
+        size_bytes: u64,
+        /// On what boundary.
+        alignment: u64,
+    },
+    /// The hole for devices is empty, or reaches from below 1 MiB or beyond 4 GiB.
+    #[error("a hole for devices can't be {hole}, or begin at {lowest:#x}")]
+    Hole {
+        /// The hole.
+        hole: GpaRange,
+        /// How far down it may grow.
+        lowest: u64,
+    },
+    /// The width of a physical address is none that a CPU with MTRRs and 64 bits has, or memory
+    /// lies beyond it.
+    #[error("physical addresses of {bits} bits don't reach {end:#x}")]
+    PhysicalBits {
+        /// The width, MAXPHYADDR.
+        bits: u32,
+        /// The end of what has to be reached.
+        end: u64,
+    },
+}
