@@ -97,4 +97,18 @@ pub enum Error {
         /// The end of what has to be reached.
         end: u64,
     },
+    /// What one register or page decides would have to be cached and uncached.
+    #[error("{range} can't be uncacheable: memory, or half a page, is in the way")]
+    MtrrConflict {
+        /// The range that was to be uncacheable.
+        range: GpaRange,
+    },
+    /// There are too few variable-range MTRRs.
+    #[error("needs {needed} variable-range MTRRs, the CPU has {have}")]
+    MtrrsExhausted {
+        /// How many it takes.
+        needed: usize,
+        /// How many there are.
+        have: usize,
+    },
 }
