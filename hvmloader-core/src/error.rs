@@ -1,6 +1,6 @@
 //! What can be wrong with an image, or with what a plan is asked for.
 
-use guest_state::GpaRange;
+use guest_state::{Gpa, GpaRange};
 
 use crate::pci::{PciFunction, PciPart};
 
@@ -110,5 +110,59 @@ pub enum Error {
         needed: usize,
         /// How many there are.
         have: usize,
+    },
+    /// A PCI link can't have this IRQ.
+    #[error("IRQ {irq} can't be a PCI device's")]
+    PciIrq {
+        /// The IRQ.
+        irq: u8,
+    },
+    /// A table is longer than its length field can tell.
+    #[error("a table of {size_bytes:#x} bytes is longer than it can say")]
+    TableSize {
+        /// How long it would be.
+        size_bytes: usize,
+    },
+    /// A table can't stand there.
+    #[error("a table can't stand at {at}: below 4 GiB, on a boundary of {alignment:#x}")]
+    TableAddress {
+        /// Where it was to stand.
+        at: Gpa,
+        /// What its address must be a multiple of.
+        alignment: u64,
+    },
+    /// APIC ids can't be made from these counts.
+    #[error("no APIC id for CPU {index}: {cores} cores of {threads} threads")]
+    Topology {
+        /// Threads of a core.
+        threads: u32,
+        /// Cores of a package.
+        cores: u32,
+        /// The CPU.
+        index: u32,
+    },
+    /// An APIC id is too large for an MP table, or two processors have it.
+    #[error("APIC id {apic_id:#x} can't be in an MP table, or not twice")]
+    ApicId {
+        /// The id.
+        apic_id: u32,
+    },
+    /// Not exactly one processor boots.
+    #[error("{count} processors boot, not one")]
+    Bootstrap {
+        /// How many do.
+        count: usize,
+    },
+    /// A bus of an MP table is out of order, or is not there.
+    #[error("bus {bus:#x} is out of order, or is not there")]
+    MpBus {
+        /// Its id.
+        bus: u8,
+    },
+    /// An I/O APIC of an MP table is there twice, or is not there.
+    #[error("I/O APIC {id:#x} is there twice, or is not there")]
+    MpIoApic {
+        /// Its id.
+        id: u8,
     },
 }

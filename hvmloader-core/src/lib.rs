@@ -4,17 +4,26 @@
 
 extern crate alloc;
 
+mod apic_id;
 mod bios;
+mod checksum;
 mod cmos;
 mod error;
+mod interrupts;
+mod mp;
 mod mtrr;
 mod pci;
+mod pir;
 
+pub use apic_id::CpuTopology;
 pub use bios::Bios;
 pub use cmos::cmos_registers;
 pub use error::Error;
+pub use interrupts::{InterruptPin, PirqRouting};
+pub use mp::{MpBusKind, MpInterrupt, MpInterruptKind, MpIoApic, MpLine, MpProcessor, MpTable};
 pub use mtrr::plan_mtrrs;
 pub use pci::{
     Bar, BarKind, BridgeWindow, MmioHole, PciAssignment, PciBridge, PciDevice, PciFunction,
     PciPart, PciPlace, PciPlan, PciResources, PrefetchableWindow, plan_pci,
 };
+pub use pir::{PirSlot, PirTable};

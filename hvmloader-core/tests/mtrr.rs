@@ -66,7 +66,7 @@ fn a_device_below_1_mib_takes_whole_parts_of_a_fixed_range() {
     let mtrrs = plan_mtrrs(&memory, &[range(0xD_0000, 0x2000)], 36, 8).unwrap();
     // IA32_MTRR_FIX4K_D0000 is the sixth.
     assert_eq!(mtrrs.fixed[5], 0x0606_0606_0606_0000);
-    for (start, size) in [(0xD_0000, 0x800), (0x9_F000, 0x1000), (0x10_0000, 0x1000)] {
+    for (start, size) in [(0xD_0000, 0x800), (0x9_C000, 0x4000), (0x10_0000, 0x1000)] {
         let device = range(start, size);
         let refused = plan_mtrrs(&memory, &[device], 36, 8);
         assert_eq!(refused, Err(Error::MtrrConflict { range: device }), "{device}");
