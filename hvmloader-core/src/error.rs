@@ -1,6 +1,6 @@
 //! What can be wrong with an image, or with what a plan is asked for.
 
-use guest_state::{Gpa, GpaRange};
+use guest_state::{AccessError, Gpa, GpaRange};
 
 use crate::pci::{PciFunction, PciPart};
 
@@ -165,4 +165,54 @@ pub enum Error {
         /// Its id.
         id: u8,
     },
+    /// A range does not fit into hvmloader's memory map.
+    #[error("{start} to {end} does not fit into hvmloader's memory map")]
+    XenMap {
+        /// Where it begins.
+        start: Gpa,
+        /// Where it ends.
+        end: Gpa,
+    },
+    /// Tables or memory map can't be told in Xen's info.
+    #[error("{tables} tables and {regions} memory ranges don't fit into Xen's info")]
+    XenInfo {
+        /// How many tables.
+        tables: usize,
+        /// How many ranges.
+        regions: usize,
+    },
+    /// There is no start info.
+    #[error("{magic:#010x} is not the magic number of a start info")]
+    StartInfoMagic {
+        /// What stands there.
+        magic: u32,
+    },
+    /// A list of a start info is too long.
+    #[error("a start info with {count} entries in a list, at most {most} are read")]
+    StartInfoCount {
+        /// How long it says it is.
+        count: u32,
+        /// What is read.
+        most: u32,
+    },
+    /// A module of a start info passes the end of the address space.
+    #[error("a module of {size_bytes:#x} bytes at {start} passes the end of the address space")]
+    StartInfoRange {
+        /// Where it begins.
+        start: Gpa,
+        /// How long it is.
+        size_bytes: u64,
+    },
+    /// A command line has no end.
+    #[error("no zero byte ends the command line at {start}")]
+    StartInfoText {
+        /// Where it begins.
+        start: Gpa,
+    },
+    /// There is no room for a generation id.
+    #[error("no page for the generation id")]
+    GenerationId,
+    /// Guest memory could not be read.
+    #[error("guest memory can't be read")]
+    Memory(#[from] AccessError),
 }

@@ -120,7 +120,7 @@ impl PirqRouting {
     /// Returns the registers PIRQRC\[A:D\] of a PIIX3 or PIIX4, at 60h to 63h.
     ///
     /// # Source
-    /// Intel 82371AB (PIIX4), "PIRQRC\[A:D\]—PIRQX Route Control Registers".
+    /// Intel 82371SB (PIIX3), "PIRQRC\[A:D\]—PIRQX Route Control Registers".
     #[must_use]
     pub fn route_control(&self) -> [u8; 4] {
         self.irqs.map(|irq| irq.unwrap_or(UNROUTED))
@@ -130,7 +130,7 @@ impl PirqRouting {
     /// one for 4D1h.
     ///
     /// # Source
-    /// Intel 82371AB (PIIX4), "ELCR1—Edge/Level Triggered Register", "ELCR2".
+    /// Intel 82371SB (PIIX3), "ELCR1—Edge/Level Triggered Register", "ELCR2".
     #[must_use]
     pub fn elcr(&self) -> u16 {
         self.irqs.into_iter().flatten().fold(0, |bits, irq| bits | 1 << irq)

@@ -9,16 +9,20 @@ mod bios;
 mod checksum;
 mod cmos;
 mod error;
+mod generation_id;
 mod interrupts;
 mod mp;
 mod mtrr;
 mod pci;
 mod pir;
+mod start_info;
+mod xen;
 
 pub use apic_id::CpuTopology;
 pub use bios::Bios;
 pub use cmos::cmos_registers;
 pub use error::Error;
+pub use generation_id::GenerationId;
 pub use interrupts::{InterruptPin, PirqRouting};
 pub use mp::{MpBusKind, MpInterrupt, MpInterruptKind, MpIoApic, MpLine, MpProcessor, MpTable};
 pub use mtrr::plan_mtrrs;
@@ -27,3 +31,5 @@ pub use pci::{
     PciPart, PciPlace, PciPlan, PciResources, PrefetchableWindow, plan_pci,
 };
 pub use pir::{PirSlot, PirTable};
+pub use start_info::{LoadedInfo, LoadedModule};
+pub use xen::{XenBios, XenInfo, XenInfoReader, XenMap};
