@@ -2,6 +2,7 @@
 
 use guest_state::{AccessError, Gpa, GpaRange};
 
+use crate::needs::{FirmwareKind, Needs};
 use crate::pci::{PciFunction, PciPart};
 
 /// Why an image, a description or a plan was refused.
@@ -164,6 +165,25 @@ pub enum Error {
     MpIoApic {
         /// Its id.
         id: u8,
+    },
+    /// OVMF's images have sizes that flash does not have.
+    #[error(
+        "flash takes multiples of 4 KiB, 8 MiB in all: {code_bytes:#x} bytes of code and \
+         {variables_bytes:#x} of variables won't do"
+    )]
+    FlashSize {
+        /// The size of the code, or of the whole image.
+        code_bytes: usize,
+        /// The size of the variables.
+        variables_bytes: usize,
+    },
+    /// A machine lacks what its firmware needs.
+    #[error("{kind:?} needs what the machine lacks: {missing}")]
+    Lacking {
+        /// The firmware.
+        kind: FirmwareKind,
+        /// What is missing.
+        missing: Needs,
     },
     /// A range does not fit into hvmloader's memory map.
     #[error("{start} to {end} does not fit into hvmloader's memory map")]
