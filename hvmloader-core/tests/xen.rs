@@ -56,6 +56,7 @@ fn ranges_that_do_not_fit_the_map_are_refused() {
         XenMap { acpi_end: Gpa::new(0xFBFF_FFFF), ..XEN_MAP },
         XenMap { acpi_end: Gpa::new(0x1_0000_0001), op_region: None, ..XEN_MAP },
         XenMap { op_region: Some(Gpa::new(0xFC00_A000)), ..XEN_MAP },
+        XenMap { op_region: Some(Gpa::new(0xF800_0000)), ..XEN_MAP },
         XenMap { op_region: Some(Gpa::new(0xFFFF_E000)), ..XEN_MAP },
         XenMap { op_region: Some(Gpa::new(u64::MAX)), ..XEN_MAP },
     ] {
@@ -201,11 +202,11 @@ proptest! {
     #[test]
     fn reading_a_start_info_never_panics(
         version in 0_u8..3,
-        edits in prop::collection::vec((0_usize..0x300, any::<u8>()), 0..40),
+        edits in prop::collection::vec((0_usize..0x2F8, any::<u8>(), 1_usize..9), 0..10),
     ) {
         let mut bytes = start_info(version);
-        for (at, value) in edits {
-            bytes[at] = value;
+        for (at, value, length) in edits {
+            bytes[at..at + length].fill(value);
         }
         if let Ok(info) = read(&bytes) {
             prop_assert!(info.modules.len() <= 64 && info.memory.len() <= 1024);
