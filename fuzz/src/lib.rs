@@ -5,6 +5,8 @@
 
 mod acpi_validate;
 mod ept_edits;
+mod hvmloader_plans;
 
 pub use acpi_validate::acpi_validate;
 pub use ept_edits::ept_edits;
+pub use hvmloader_plans::hvmloader_plans;

@@ -48,3 +48,11 @@ fn acpi_tables() {
         }
     }
 }
+
+#[test]
+fn plans_of_pci_and_mtrrs() {
+    replay("hvmloader_plans", hvkit_fuzz::hvmloader_plans);
+    for seed in 0..2000 {
+        hvkit_fuzz::hvmloader_plans(&noise(seed, 4 + usize::try_from(seed).unwrap() % 48));
+    }
+}

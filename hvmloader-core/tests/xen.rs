@@ -54,7 +54,12 @@ fn ranges_that_do_not_fit_the_map_are_refused() {
         XenMap { low_ram_end: Gpa::new(0xFC00_0001), ..XEN_MAP },
         XenMap { low_ram_end: Gpa::new(0xF_FFFF), ..XEN_MAP },
         XenMap { acpi_end: Gpa::new(0xFBFF_FFFF), ..XEN_MAP },
-        XenMap { acpi_end: Gpa::new(0x1_0000_0001), op_region: None, ..XEN_MAP },
+        XenMap {
+            acpi_end: Gpa::new(0x1_0000_0001),
+            op_region: None,
+            high_ram_end: Gpa::ZERO,
+            ..XEN_MAP
+        },
         XenMap { op_region: Some(Gpa::new(0xFC00_A000)), ..XEN_MAP },
         XenMap { op_region: Some(Gpa::new(0xF800_0000)), ..XEN_MAP },
         XenMap { op_region: Some(Gpa::new(0xFFFF_E000)), ..XEN_MAP },
