@@ -69,7 +69,8 @@ impl FirmwareKind {
     /// Returns that without which it does not come up.
     ///
     /// # Source
-    /// SeaBIOS, qboot and EDK II's `OvmfPkg`, read for facts.
+    /// SeaBIOS and EDK II's `OvmfPkg`, read for facts. Where qboot's come from is not recorded, and
+    /// no rig takes a device away to see a firmware fail.
     #[must_use]
     pub const fn needs(self) -> Needs {
         match self {
