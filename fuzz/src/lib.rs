@@ -10,6 +10,7 @@ mod capabilities;
 mod dumps;
 mod ept_edits;
 mod exits;
+mod hvmloader_plans;
 mod smbios_parse;
 mod table_loader;
 
@@ -21,5 +22,6 @@ pub use capabilities::capabilities;
 pub use dumps::dumps;
 pub use ept_edits::ept_edits;
 pub use exits::exits;
+pub use hvmloader_plans::hvmloader_plans;
 pub use smbios_parse::smbios_parse;
 pub use table_loader::table_loader;

@@ -156,3 +156,11 @@ fn loader_scripts() {
         hvkit_fuzz::table_loader(&bytes);
     }
 }
+
+#[test]
+fn plans_of_pci_and_mtrrs() {
+    replay("hvmloader_plans", hvkit_fuzz::hvmloader_plans);
+    for seed in 0..2000 {
+        hvkit_fuzz::hvmloader_plans(&noise(seed, 4 + usize::try_from(seed).unwrap() % 48));
+    }
+}

@@ -3,31 +3,13 @@
 use boot_plan::{Placement, Protection};
 use guest_state::{Gpa, VcpuState};
 
+use crate::Error;
+
 const GRANULE: usize = 0x1_0000;
 const LARGEST: usize = 0x100_0000;
 const LOW_BYTES: usize = 0x2_0000;
 const FOUR_GIB: u64 = 1 << 32;
 const ONE_MIB: u64 = 1 << 20;
-
-/// Why an image is no BIOS.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Error {
-    /// The size is zero or not a multiple of 64 KiB.
-    #[error("a BIOS image is a multiple of 64 KiB long, this one has {size_bytes:#x} bytes")]
-    Size {
-        /// The size of the image.
-        size_bytes: usize,
-    },
-    /// The image would reach down into other devices' addresses.
-    #[error("a BIOS image has at most {most:#x} bytes, this one has {size_bytes:#x}")]
-    TooLarge {
-        /// The size of the image.
-        size_bytes: usize,
-        /// What fits.
-        most: usize,
-    },
-}
 
 /// A flat BIOS image whose last byte is the last one below 4 GiB: SeaBIOS, Bochs' BIOS, qboot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,8 +2,38 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
-mod bios;
-mod cmos;
+extern crate alloc;
 
-pub use bios::{Bios, Error};
+mod apic_id;
+mod bios;
+mod checksum;
+mod cmos;
+mod error;
+mod flash;
+mod generation_id;
+mod interrupts;
+mod mp;
+mod mtrr;
+mod needs;
+mod pci;
+mod pir;
+mod start_info;
+mod xen;
+
+pub use apic_id::CpuTopology;
+pub use bios::Bios;
 pub use cmos::cmos_registers;
+pub use error::Error;
+pub use flash::OvmfFlash;
+pub use generation_id::GenerationId;
+pub use interrupts::{InterruptPin, PirqRouting};
+pub use mp::{MpBusKind, MpInterrupt, MpInterruptKind, MpIoApic, MpLine, MpProcessor, MpTable};
+pub use mtrr::plan_mtrrs;
+pub use needs::{FirmwareKind, Needs};
+pub use pci::{
+    Bar, BarKind, BridgeWindow, MmioHole, PciAssignment, PciBridge, PciDevice, PciFunction,
+    PciPart, PciPlace, PciPlan, PciResources, PrefetchableWindow, plan_pci,
+};
+pub use pir::{PirSlot, PirTable};
+pub use start_info::{LoadedInfo, LoadedModule};
+pub use xen::{XenBios, XenInfo, XenInfoReader, XenMap};
