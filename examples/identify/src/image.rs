@@ -5,7 +5,8 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use elf_boot::{Compression, Error, identify};
-use firmware_blobs::{Firmware, FlashPart, Release, release};
+use firmware_blobs::{Firmware, FlashPart, Maker, Release, release};
+use hvmloader_core::FirmwareKind;
 
 /// No kernel is longer.
 const MOST_FILE_BYTES: u64 = 1 << 30;
@@ -72,6 +73,17 @@ impl Image {
         !identify(&self.bytes).ways.is_empty()
             || inside.is_some_and(|inside| inside.can_start())
             || self.firmware().is_some_and(|(firmware, _)| is_started_by_reset(firmware))
+    }
+}
+
+/// Returns the kind of firmware, if it is known what that needs of its machine.
+pub(crate) fn kind(firmware: Firmware<'_>) -> Option<FirmwareKind> {
+    match firmware {
+        Firmware::Bios(bios) if bios.maker == Some(Maker::SeaBios) => Some(FirmwareKind::SeaBios),
+        Firmware::Qboot => Some(FirmwareKind::Qboot),
+        Firmware::Ovmf(flash) if flash.part != FlashPart::Variables => Some(FirmwareKind::Ovmf),
+        Firmware::CloudHv => Some(FirmwareKind::CloudHv),
+        _ => None,
     }
 }
 

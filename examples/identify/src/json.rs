@@ -3,9 +3,10 @@
 use elf_boot::{Format, Note, Way, identify};
 use firmware_blobs::{Firmware, Release};
 use guest_state::GpaRange;
+use hvmloader_core::Needs;
 use serde_json::{Value, json};
 
-use crate::image::{Image, Inside};
+use crate::image::{Image, Inside, kind};
 
 /// Describes an image. Addresses are hexadecimal strings: 64 bits are past what JSON readers keep.
 pub(crate) fn describe(image: &Image) -> Value {
@@ -70,7 +71,16 @@ fn firmware((firmware, release): (Firmware<'_>, Option<&'static Release>)) -> Va
             "licence": licence,
         })
     });
-    json!({ "kind": firmware.to_string(), "release": release })
+    let names = |needs: Needs| -> Value {
+        needs.iter_names().map(|(name, _)| name.to_lowercase()).collect::<Vec<_>>().into()
+    };
+    let kind = kind(firmware);
+    json!({
+        "kind": firmware.to_string(),
+        "release": release,
+        "needs": kind.map(|kind| names(kind.needs())),
+        "uses": kind.map(|kind| names(kind.uses())),
+    })
 }
 
 fn note(note: &Note<'_>) -> Value {

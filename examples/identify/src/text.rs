@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 
 use elf_boot::{ElfImage, Format, LinuxImage, Way, identify};
 use firmware_blobs::Release;
+use hvmloader_core::Needs;
 
-use crate::image::{Image, Inside};
+use crate::image::{Image, Inside, kind};
 
 /// Describes an image; `indent` is how far all but its first line are moved in.
 pub(crate) fn describe(name: &str, image: &Image, indent: usize) -> String {
@@ -30,6 +31,10 @@ pub(crate) fn describe(name: &str, image: &Image, indent: usize) -> String {
         let Release { suite, package, version, file, licence, .. } = release;
         lines.push(("release".to_owned(), format!("{suite}, {package} {version}, /{file}")));
         lines.push(("licence".to_owned(), (*licence).to_owned()));
+    }
+    if let Some(kind) = image.firmware().and_then(|(firmware, _)| kind(firmware)) {
+        lines.push(("needs".to_owned(), in_words(kind.needs())));
+        lines.push(("uses".to_owned(), in_words(kind.uses())));
     }
     match &identified.format {
         Ok(Format::Elf(elf)) => describe_elf(elf, &mut lines),
@@ -61,6 +66,12 @@ pub(crate) fn describe(name: &str, image: &Image, indent: usize) -> String {
         };
     }
     text
+}
+
+/// The names of devices, with commas.
+fn in_words(needs: Needs) -> String {
+    let names: Vec<_> = needs.iter_names().map(|(name, _)| name.to_lowercase()).collect();
+    names.join(", ").replace('_', " ")
 }
 
 fn describe_elf(elf: &ElfImage<'_>, lines: &mut Vec<(String, String)>) {
