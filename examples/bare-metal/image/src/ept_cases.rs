@@ -7,7 +7,7 @@ use ept::{
 use guest_state::{Gpa, GpaRange, Hpa, MemoryType, PageSize};
 
 use crate::ept_bench::{
-    Access, Bench, DATA_OFFSET, LabError, Seen, WINDOW_BYTES, WINDOW_PD, load, store,
+    Access, Bench, DATA_OFFSET, LabError, Seen, WINDOW_BYTES, WINDOW_PD, store,
 };
 use crate::memory::HostMemory;
 use crate::say;
@@ -25,20 +25,20 @@ const FRAMES: usize = 64;
 const MOST_LINES: usize = 20;
 
 /// What came of the cases of a class.
-struct Class {
+pub(crate) struct Class {
     name: &'static str,
-    cases: usize,
-    differences: usize,
+    pub(crate) cases: usize,
+    pub(crate) differences: usize,
     /// Cases whose access would go where it must not.
-    left_out: usize,
+    pub(crate) left_out: usize,
 }
 
 impl Class {
-    const fn new(name: &'static str) -> Self {
+    pub(crate) const fn new(name: &'static str) -> Self {
         Self { name, cases: 0, differences: 0, left_out: 0 }
     }
 
-    fn judge(&mut self, what: core::fmt::Arguments<'_>, predicted: Seen, seen: Seen) {
+    pub(crate) fn judge(&mut self, what: core::fmt::Arguments<'_>, predicted: Seen, seen: Seen) {
         self.cases += 1;
         if predicted != seen {
             self.differences += 1;
@@ -56,21 +56,21 @@ impl Class {
 
 /// A page of a size, through a window of its own.
 #[derive(Clone, Copy)]
-struct Page {
-    size: PageSize,
+pub(crate) struct Page {
+    pub(crate) size: PageSize,
     /// All of it.
-    range: GpaRange,
+    pub(crate) range: GpaRange,
     /// Where it lies.
-    hpa: Hpa,
+    pub(crate) hpa: Hpa,
     /// Where the data is in it.
-    gpa: Gpa,
-    linear: u64,
+    pub(crate) gpa: Gpa,
+    pub(crate) linear: u64,
 }
 
 /// The tables under test, and the guest that uses them.
-struct Lab<'b, 'v> {
-    bench: &'b mut Bench<'v>,
-    ept: Tables,
+pub(crate) struct Lab<'b, 'v> {
+    pub(crate) bench: &'b mut Bench<'v>,
+    pub(crate) ept: Tables,
     pages: [Option<Page>; 3],
 }
 
@@ -127,27 +127,27 @@ impl<'b, 'v> Lab<'b, 'v> {
         Ok(Self { bench, ept, pages })
     }
 
-    fn pages(&self) -> impl Iterator<Item = Page> + use<> {
+    pub(crate) fn pages(&self) -> impl Iterator<Item = Page> + use<> {
         self.pages.into_iter().flatten()
     }
 
-    fn settle(&mut self, debt: InvalidationDebt) -> Result<(), LabError> {
+    pub(crate) fn settle(&mut self, debt: InvalidationDebt) -> Result<(), LabError> {
         Ok(self.ept.settle(debt, Bench::invalidate)?)
     }
 
     /// Maps a page, and nothing else at its place.
-    fn map(&mut self, page: Page, attributes: EptAttributes) -> Result<(), LabError> {
+    pub(crate) fn map(&mut self, page: Page, attributes: EptAttributes) -> Result<(), LabError> {
         let debt = self.ept.map(page.range, page.hpa, attributes)?;
         self.settle(debt)
     }
 
-    fn unmap(&mut self, page: Page) -> Result<(), LabError> {
+    pub(crate) fn unmap(&mut self, page: Page) -> Result<(), LabError> {
         let debt = self.ept.unmap(page.range)?;
         self.settle(debt)
     }
 
     /// What an access should give; `None` if it would go anywhere but to the data.
-    fn predict(&self, gpa: Gpa, access: Access, offset: u64) -> Option<Seen> {
+    pub(crate) fn predict(&self, gpa: Gpa, access: Access, offset: u64) -> Option<Seen> {
         let gpa = access.target(gpa);
         let walk = self.ept.walk(gpa);
         // Bits 3, 4 and 5 of the qualification: what all entries together allow.
@@ -167,7 +167,7 @@ impl<'b, 'v> Lab<'b, 'v> {
     }
 
     /// Makes all accesses to a page, and judges each by its prediction.
-    fn try_all(
+    pub(crate) fn try_all(
         &mut self,
         class: &mut Class,
         page: Page,
@@ -190,7 +190,7 @@ impl<'b, 'v> Lab<'b, 'v> {
     }
 
     /// Clears the accessed and dirty flags on the way to a page, if there are any.
-    fn clear_flags(&self, page: Page) {
+    pub(crate) fn clear_flags(&self, page: Page) {
         if !self.ept.rules().options().controls.contains(EptControls::ACCESSED_DIRTY) {
             return;
         }
@@ -277,86 +277,6 @@ impl<'b, 'v> Lab<'b, 'v> {
         Ok(class)
     }
 
-    /// Every combination of read, write and execute in the entry of each level.
-    fn permissions_of_each_level(&mut self) -> Result<Class, LabError> {
-        let mut class = Class::new("permissions");
-        self.with_each_entry(|lab, page, level, slot, good| {
-            for permissions in 0..8 {
-                let bits = good & !7 | permissions;
-                lab.with_entry(&mut class, page, slot, bits, (level, "permissions", permissions))?;
-            }
-            Ok(())
-        })?;
-        Ok(class)
-    }
-
-    /// Every memory type, reserved ones among them.
-    fn memory_types(&mut self) -> Result<Class, LabError> {
-        let mut class = Class::new("memory types");
-        self.with_each_entry(|lab, page, level, slot, good| {
-            for memory_type in 0..8 {
-                let bits = good & !(7 << 3) | memory_type << 3;
-                lab.with_entry(&mut class, page, slot, bits, (level, "memory type", memory_type))?;
-            }
-            Ok(())
-        })?;
-        Ok(class)
-    }
-
-    /// Every bit of every entry turned over.
-    fn flipped_bits(&mut self) -> Result<Class, LabError> {
-        let mut class = Class::new("flipped bits");
-        self.with_each_entry(|lab, page, level, slot, good| {
-            for bit in 0..64 {
-                lab.with_entry(&mut class, page, slot, good ^ 1 << bit, (level, "bit", bit))?;
-            }
-            Ok(())
-        })?;
-        Ok(class)
-    }
-
-    /// Calls `each` with every entry on the way to every page.
-    fn with_each_entry(
-        &mut self,
-        mut each: impl FnMut(&mut Self, Page, Level, Slot, u64) -> Result<(), LabError>,
-    ) -> Result<(), LabError> {
-        for page in self.pages() {
-            self.map(page, EptAttributes::RAM)?;
-            self.clear_flags(page);
-            for step in self.ept.walk(page.gpa).steps() {
-                let slot = Slot { table: step.table, index: step.index };
-                let good = self.load(slot);
-                each(self, page, step.level, slot, good)?;
-                self.store(slot, good);
-            }
-        }
-        Ok(())
-    }
-
-    /// Makes all accesses with an entry in place of a good one.
-    fn with_entry(
-        &mut self,
-        class: &mut Class,
-        page: Page,
-        slot: Slot,
-        bits: u64,
-        (level, what, value): (Level, &str, u64),
-    ) -> Result<(), LabError> {
-        self.store(slot, bits);
-        Bench::invalidate(Invept::SingleContext(self.ept.pointer()))?;
-        self.try_all(class, page, format_args!("{level:?} {what} {value}: {bits:#x}"))
-    }
-
-    fn load(&self, slot: Slot) -> u64 {
-        self.ept.memory().table(slot.table).map_or(0, |table| load(&table.0[slot.index]))
-    }
-
-    fn store(&self, slot: Slot, bits: u64) {
-        if let Some(table) = self.ept.memory().table(slot.table) {
-            store(&table.0[slot.index], bits);
-        }
-    }
-
     /// The guest's own page table, which the processor reads while it translates. With accessed and
     /// dirty flags on, such a read counts as a write too.
     ///
@@ -406,176 +326,7 @@ impl<'b, 'v> Lab<'b, 'v> {
         }
         Ok(class)
     }
-
-    /// Write protection that is taken away when it is met.
-    fn protected_pages(&mut self) -> Result<Class, LabError> {
-        const COPY_OFFSET: u64 = 0x10_0000 + DATA_OFFSET;
-        let mut class = Class::new("protected pages");
-        for page in self.pages() {
-            self.map(page, EptAttributes::RAM)?;
-            let debt = self.ept.log_writes(page.range)?;
-            self.settle(debt)?;
-            self.try_all(&mut class, page, format_args!("logged"))?;
-            let (_, debt) = self.ept.log_write(page.gpa)?;
-            self.settle(debt)?;
-            self.try_all(&mut class, page, format_args!("after the log"))?;
-            self.unmap(page)?;
-        }
-        // The copy is of 4 KiB, whatever the size of the page was.
-        let copied = self.pages().filter(|page| page.size != PageSize::Size1G);
-        for page in copied {
-            let debt = self.ept.map_copy_on_write(page.range, page.hpa, EptAttributes::RAM)?;
-            self.settle(debt)?;
-            self.try_all(&mut class, page, format_args!("copy on write"))?;
-            self.bench.put_data(COPY_OFFSET)?;
-            let copy = self.bench.data_at.checked_add(COPY_OFFSET).unwrap_or_default();
-            let debt = self.ept.copy_page(page.gpa, copy)?;
-            self.settle(debt)?;
-            for access in Access::ALL {
-                let Some(predicted) = self.predict(page.gpa, access, COPY_OFFSET) else {
-                    class.left_out += 1;
-                    continue;
-                };
-                let seen = self.bench.access(access, page.linear, COPY_OFFSET)?;
-                class.judge(format_args!("the copy, {access:?}"), predicted, seen);
-            }
-            self.unmap(page)?;
-        }
-        Ok(class)
-    }
-
-    /// Edits that take something away while the guest runs, as another CPU makes them: it has made
-    /// the access before, and makes it again. Where INVEPT comes between, it finds what the tables
-    /// say; where none does, it goes on by what it remembers, and each case is a difference.
-    fn stale(&mut self, pays: bool) -> Result<Class, LabError> {
-        let mut class = Class::new(if pays { "edits, paid" } else { "edits, not paid" });
-        for page in self.pages() {
-            let mut edits = alloc::vec![
-                (Access::Read, Loss::Unmap),
-                (Access::Write, Loss::Unmap),
-                (Access::Write, Loss::Protect(EptPermissions::RX)),
-            ];
-            if self.ept.rules().caps().execute_only() {
-                edits.push((Access::Read, Loss::Protect(EptPermissions::X)));
-            }
-            for (access, loss) in edits {
-                self.lose(&mut class, page, (access, loss), pays)?;
-            }
-        }
-        if pays {
-            self.gains(&mut class)?;
-        }
-        Ok(class)
-    }
-
-    /// One such edit.
-    fn lose(
-        &mut self,
-        class: &mut Class,
-        page: Page,
-        (access, loss): (Access, Loss),
-        pays: bool,
-    ) -> Result<(), LabError> {
-        // A neighbour keeps the table there when the page is unmapped.
-        let next = GpaRange::new(page.range.end(), page.size.bytes()).unwrap_or_default();
-        let debt = self.ept.map(next, page.hpa, EptAttributes::RAM)?;
-        self.settle(debt)?;
-        self.map(page, EptAttributes::RAM)?;
-        let Some(step) = self.ept.walk(page.gpa).last() else { return Ok(()) };
-        let slot = Slot { table: step.table, index: step.index };
-        // What the edit makes of the entry, which is then as before, for the guest to change.
-        let before = self.load(slot);
-        let debt = match loss {
-            Loss::Unmap => self.ept.unmap(page.range)?,
-            Loss::Protect(permissions) => self.ept.protect(page.range, permissions)?,
-        };
-        let after = self.load(slot);
-        let predicted = self.predict(page.gpa, access, DATA_OFFSET);
-        self.store(slot, before);
-        Bench::invalidate(Invept::SingleContext(self.ept.pointer()))?;
-        if debt.is_empty() || before == after {
-            say!("difference: no debt of {loss:?}");
-            class.differences += 1;
-        }
-        let Some(predicted) = predicted else {
-            class.left_out += 1;
-            return self.settle(debt);
-        };
-        // The guest gets at the table by a window of its own.
-        let table = GpaRange::new(Gpa::new(TABLE), 0x1000).unwrap_or_default();
-        let window_debt = self.ept.map(table, slot.table, EptAttributes::RAM)?;
-        self.settle(window_debt)?;
-        let linear = self.bench.open_window(TABLE_WINDOW, Gpa::new(TABLE))?;
-        let entry = (linear + 8 * slot.index as u64, after);
-        let mut seen = self.bench.access_and_edit(access, page.linear, entry, !pays)?;
-        if pays {
-            if seen != Seen::Done {
-                say!("difference: {access:?} before an edit gives {seen:?}");
-                class.differences += 1;
-            }
-            self.settle(debt)?;
-            seen = self.bench.access(access, page.linear, DATA_OFFSET)?;
-        } else {
-            self.settle(debt)?;
-        }
-        let size = page.size.bytes();
-        // Without INVEPT differences are what is to be seen: they are counted, not printed.
-        match pays {
-            true => class.judge(format_args!("{size:#x}, {loss:?}, {access:?}"), predicted, seen),
-            false => {
-                class.cases += 1;
-                class.differences += usize::from(seen == Seen::Done && predicted != seen);
-            }
-        }
-        Ok(())
-    }
-
-    /// What needs no INVEPT: more permissions, and pages where there were none.
-    fn gains(&mut self, class: &mut Class) -> Result<(), LabError> {
-        for page in self.pages() {
-            self.unmap(page)?;
-            for (attributes, access) in [
-                (EptAttributes::new(EptPermissions::READ, MemoryType::WRITE_BACK), Access::Read),
-                (EptAttributes::new(EptPermissions::RW, MemoryType::WRITE_BACK), Access::Write),
-                (EptAttributes::RAM, Access::Fetch),
-            ] {
-                // The processor meets what is not there yet.
-                let before = self.bench.access(access, page.linear, DATA_OFFSET)?;
-                let debt = self.ept.map(page.range, page.hpa, attributes)?;
-                if !debt.is_empty() || !matches!(before, Seen::Violation(..)) {
-                    say!("difference: {before:?} before a gain, whose debt is {debt:?}");
-                    class.differences += 1;
-                }
-                self.settle(debt)?;
-                let Some(predicted) = self.predict(page.gpa, access, DATA_OFFSET) else {
-                    class.left_out += 1;
-                    continue;
-                };
-                let seen = self.bench.access(access, page.linear, DATA_OFFSET)?;
-                class.judge(format_args!("gain, {access:?}"), predicted, seen);
-            }
-        }
-        Ok(())
-    }
 }
-
-/// An entry of a table.
-#[derive(Clone, Copy)]
-struct Slot {
-    table: Hpa,
-    index: usize,
-}
-
-/// An edit that takes something away.
-#[derive(Clone, Copy, Debug)]
-enum Loss {
-    Unmap,
-    Protect(EptPermissions),
-}
-
-/// Where the guest finds the table that it edits, and by which window.
-const TABLE: u64 = 0x40_0000;
-const TABLE_WINDOW: u64 = 16;
 
 const DIRTY: u64 = 1 << 9;
 const FLAGS: u64 = 1 << 8 | DIRTY;

@@ -8,6 +8,8 @@ extern crate alloc;
 
 mod ept_bench;
 mod ept_cases;
+mod ept_edits;
+mod ept_entries;
 // The modules of the hypervisor that a lab needs as well.
 #[allow(dead_code, reason = "the hypervisor uses all of it")]
 mod hardware;
