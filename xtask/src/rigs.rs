@@ -370,6 +370,16 @@ pub(crate) static ALL: &[Rig] = &[
             ..GUEST
         },
     ),
+    on_bochs(
+        "bochs-linux-tables",
+        BOCHS_LINUX,
+        Boot {
+            kernel: Some((&LINUX_TRIXIE, "vmlinuz")),
+            options: &["--protocol", "linux64", "--max-ticks", "3500000000"],
+            tables_of_cpus: Some(1),
+            ..GUEST
+        },
+    ),
     Rig {
         name: "bochs-endings",
         tier: Tier::Ci,
