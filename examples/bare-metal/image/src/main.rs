@@ -43,6 +43,7 @@ mod status {
     pub(crate) const USAGE: u8 = 64;
     pub(crate) const BAD_IMAGE: u8 = 65;
     pub(crate) const NO_VMX: u8 = 69;
+    pub(crate) const HOST_CHANGED: u8 = 70;
 }
 
 /// What `boot.s` calls, with how it was started and where the loader's information is.
@@ -105,12 +106,12 @@ extern "C" fn hypervisor_main(started_by: u32, information: u32) -> ! {
     let vmcs = vmx.load(&mut vmcs).unwrap_or_else(|error| fail(status::NO_VMX, &error));
     let status = run::run(vmcs, &controls, &tables.host_state(), &mut guest, &clock, &config);
 
-    // 8. Whatever the guest did to its own BIOS, the host's is as it was.
-    if memory::bios_area_sum() == bios_area {
-        say!("the host's BIOS area is unchanged");
-    } else {
+    // 8. Whatever the guest did to its own BIOS, the host's is as it was; or else the run failed.
+    if memory::bios_area_sum() != bios_area {
         say!("the host's BIOS area has changed");
+        finish(status::HOST_CHANGED)
     }
+    say!("the host's BIOS area is unchanged");
     finish(status)
 }
 
