@@ -23,14 +23,10 @@ impl<'a> Bios<'a> {
     /// # Errors
     /// [`Error::Size`], [`Error::TooLarge`].
     pub const fn new(image: &'a [u8]) -> Result<Self, Error> {
-        let size_bytes = image.len();
-        if size_bytes == 0 || !size_bytes.is_multiple_of(GRANULE) {
-            return Err(Error::Size { size_bytes });
+        match check_size(image, LARGEST) {
+            Ok(()) => Ok(Self { image }),
+            Err(error) => Err(error),
         }
-        if size_bytes > LARGEST {
-            return Err(Error::TooLarge { size_bytes, most: LARGEST });
-        }
-        Ok(Self { image })
     }
 
     /// Returns the whole image at the top of 4 GiB, read-only, and its last 128 KiB (or all, if it
@@ -56,6 +52,18 @@ impl<'a> Bios<'a> {
     pub const fn reset_state(&self, signature: u32) -> VcpuState {
         VcpuState::reset(signature)
     }
+}
+
+/// Checks that an image is of whole 64 KiB, some at least, and of `most` bytes at the most.
+pub(crate) const fn check_size(image: &[u8], most: usize) -> Result<(), Error> {
+    let size_bytes = image.len();
+    if size_bytes == 0 || !size_bytes.is_multiple_of(GRANULE) {
+        return Err(Error::Size { size_bytes });
+    }
+    if size_bytes > most {
+        return Err(Error::TooLarge { size_bytes, most });
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use boot_plan::Placement;
 use guest_state::{Gpa, GpaRange, VcpuState};
 
 use crate::Error;
+use crate::bios::check_size;
 
 pub use info::{XenInfo, XenInfoReader};
 pub use map::XenMap;
@@ -15,7 +16,6 @@ const ONE_MIB: u64 = 1 << 20;
 const LARGEST: usize = 0x4_0000;
 /// Where the segment begins that the BIOS starts in.
 const SEGMENT: u64 = 0xF_0000;
-const GRANULE: usize = 0x1_0000;
 
 /// A BIOS where hvmloader puts it: the whole image below 1 MiB, as RAM, and nothing below 4 GiB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,14 +29,10 @@ impl<'a> XenBios<'a> {
     /// # Errors
     /// [`Error::Size`], [`Error::TooLarge`].
     pub const fn new(image: &'a [u8]) -> Result<Self, Error> {
-        let size_bytes = image.len();
-        if size_bytes == 0 || !size_bytes.is_multiple_of(GRANULE) {
-            return Err(Error::Size { size_bytes });
+        match check_size(image, LARGEST) {
+            Ok(()) => Ok(Self { image }),
+            Err(error) => Err(error),
         }
-        if size_bytes > LARGEST {
-            return Err(Error::TooLarge { size_bytes, most: LARGEST });
-        }
-        Ok(Self { image })
     }
 
     /// Returns the addresses that it takes.

@@ -10,10 +10,11 @@ use crate::process;
 
 /// How often the guest executes the instruction.
 const ROUNDS: u32 = 10_000;
-/// The most that a round trip may cost.
+/// The bar: the most that a round trip should cost, whatever the leaf.
 const MOST_TICKS: u64 = 70;
-/// The most for a leaf that answers by subleaf, which is made from the processor's own CPUID: what
-/// was measured, and a little room for another compiler.
+/// What the rig lets pass of a leaf that answers by subleaf, which the table of answers does not
+/// have and the way of all other exits serves: what was measured, 205, and a little room for another
+/// compiler. It is over the bar.
 const MOST_TICKS_BY_SUBLEAF: u64 = 250;
 /// The leaves that are measured. Leaf 1 changes with the guest's CR4.
 const LEAVES: [(u32, u64); 5] = [
@@ -36,7 +37,7 @@ const STATUS: i32 = 3;
 pub(crate) struct Cost {
     /// The leaf.
     pub(crate) leaf: u32,
-    /// The most that it may cost.
+    /// The most that the rig lets pass.
     pub(crate) most: u64,
     /// Instructions, the guest's CPUID included.
     pub(crate) ticks: u64,
@@ -82,9 +83,9 @@ pub(crate) fn report(costs: &[Cost]) {
     for Cost { leaf, ticks, vmreads, vmwrites, fp_saves, .. } in costs {
         println!("  {leaf:<#10x}  {ticks:>5}  {vmreads:>6}  {vmwrites:>7}  {fp_saves:>6}");
     }
-    for Cost { leaf, ticks, most, .. } in costs {
-        let holds = if ticks <= most { "holds" } else { "DOES NOT HOLD" };
-        println!("leaf {leaf:#x}, bar {most}: {holds}");
+    for Cost { leaf, ticks, .. } in costs {
+        let holds = if *ticks <= MOST_TICKS { "holds" } else { "DOES NOT HOLD" };
+        println!("leaf {leaf:#x}, bar {MOST_TICKS}: {holds}");
     }
 }
 

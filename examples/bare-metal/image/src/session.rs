@@ -1,10 +1,11 @@
 //! The loop that a guest lives in: why did it come out, what does that ask for, what waits for it,
 //! and in again.
 //!
-//! An exit costs what it touches. One that touches nothing but registers, as CPUID does, looks at
-//! the clock and goes in again. One that touches devices [settles](Session::settle) before: the
-//! devices catch up with time, events are offered, the timer is set. One that needs registers which
-//! the run stub left in the processor, or that ends or restarts the guest, is passed on for that.
+//! An exit costs what it touches. A CPUID whose answer the table has is the first case of the
+//! handler, which looks at the clock and goes in again. All else is decoded. What touches nothing but
+//! registers looks at the clock alone as well. What touches devices [settles](Session::settle): the
+//! devices catch up with time, events are offered, the timer is set. What needs registers that the
+//! run stub left in the processor, or ends or restarts the guest, is passed on for that.
 
 use core::hint::spin_loop;
 
@@ -72,7 +73,7 @@ impl ExitHandler for Session<'_> {
         let reason = vmcs.get(field::EXIT_REASON);
         let [leaf, _] = halves(registers.rax);
         match self.cpu.cpuid_table.get(leaf) {
-            // What touches nothing but registers.
+            // The answer is there.
             Some(answer) if reason == CPUID => {
                 [registers.rax, registers.rbx, registers.rcx, registers.rdx] = *answer;
                 self.stats.exits[CPUID as usize] += 1;
