@@ -107,11 +107,14 @@ start64:
     iretq
 
 # What Rust at CPL 3 can't do itself; it comes here by an exception, see there. RAX says what: 0 reads
-# the MSR in RCX, 1 writes RSI to it, 2 goes to the BIOS and does not return.
+# the MSR in RCX, 1 writes RSI to it, 2 goes to the BIOS and does not return, 3 executes CPUID for the
+# leaf in RSI, which then holds EBX: what it says may depend on CPL where CPL 3 runs natively.
 services:
+    cmp eax, 2
+    je to_the_bios
+    ja 2f
     cmp eax, 1
     je 1f
-    ja to_the_bios
     rdmsr
     shl rdx, 32
     or rax, rdx
@@ -120,6 +123,13 @@ services:
     mov rdx, rsi
     shr rdx, 32
     wrmsr
+    iretq
+2:  mov r8, rbx
+    mov eax, esi
+    xor ecx, ecx
+    cpuid
+    mov esi, ebx
+    mov rbx, r8
     iretq
 
 # The last instructions, which run at TRAMPOLINE: first what the IDT is in real mode.

@@ -16,6 +16,7 @@ mod service {
     pub(super) const READ_MSR: u64 = 0;
     pub(super) const WRITE_MSR: u64 = 1;
     pub(super) const GO_TO_THE_BIOS: u64 = 2;
+    pub(super) const CPUID: u64 = 3;
 }
 
 /// The machine that hvmloader runs on.
@@ -115,8 +116,19 @@ impl Pc for Hardware {
     }
 
     fn cpuid(&self, leaf: u32) -> Cpuid {
-        let found = core::arch::x86_64::__cpuid_count(leaf, 0);
-        Cpuid { eax: found.eax, ebx: found.ebx, ecx: found.ecx, edx: found.edx }
+        let (eax, ebx, ecx, edx);
+        // SAFETY: CPUID touches no memory. The service keeps all registers but those four and R8.
+        unsafe {
+            asm!(
+                ".byte 0x0f, 0xb9, 0xc0",
+                inout("rax") service::CPUID => eax,
+                inout("rsi") u64::from(leaf) => ebx,
+                out("rcx") ecx,
+                out("rdx") edx,
+                out("r8") _,
+            );
+        }
+        Cpuid { eax: low(eax), ebx: low(ebx), ecx: low(ecx), edx: low(edx) }
     }
 
     fn read_msr(&mut self, msr: u32) -> u64 {
@@ -189,6 +201,11 @@ pub(crate) fn debug_exit(value: u8) -> ! {
     loop {
         core::hint::spin_loop();
     }
+}
+
+/// The lower half of a register; CPUID leaves zero in the upper one.
+fn low(register: u64) -> u32 {
+    u32::try_from(register).unwrap_or(u32::MAX)
 }
 
 fn outb(port: u16, value: u8) {
