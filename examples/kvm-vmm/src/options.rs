@@ -26,9 +26,9 @@ What runs:
                         firmware to start at the reset vector instead; it finds the tour guest on a
                         floppy
   --via-hvmloader[=xen|fw-cfg]
-                        with --firmware: an hvmloader in the guest puts it in place and jumps to it;
-                        it takes its tables from there, as on Xen, or from the configuration device;
-                        default: xen
+                        an hvmloader in the guest puts the firmware in place, and jumps to it; the
+                        firmware takes its tables from there, as on Xen, or from the configuration
+                        device; default: xen; with --firmware
 
 What it runs on:
   --memory SIZE         RAM, with K, M, G or T; default: 256M
