@@ -32,8 +32,8 @@ pub use mtrr::{mtrr_writes, plan_mtrrs};
 pub use needs::{FirmwareKind, Needs};
 pub use pci::{
     Bar, BarKind, BridgeWindow, MmioHole, PciAssignment, PciBridge, PciConfig, PciDevice,
-    PciFunction, PciPart, PciPlace, PciPlan, PciResources, PrefetchableWindow, open_shadow, plan_pci,
-    scan_pci,
+    PciFunction, PciPart, PciPlace, PciPlan, PciResources, PrefetchableWindow, open_shadow,
+    plan_pci, scan_pci,
 };
 pub use pir::{PirSlot, PirTable};
 pub use start_info::{LoadedInfo, LoadedModule};

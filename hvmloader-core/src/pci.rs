@@ -12,8 +12,8 @@ use core::fmt;
 use guest_state::{Gpa, GpaRange};
 
 pub use config::{PciConfig, scan_pci};
-pub use shadow::open_shadow;
 pub use plan::{PciAssignment, PciPlace, PciPlan, plan_pci};
+pub use shadow::open_shadow;
 
 /// A PCI function by bus, device and function number.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

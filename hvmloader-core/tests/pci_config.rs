@@ -104,7 +104,11 @@ fn functions_say_what_they_want_and_are_left_as_they_were() {
     let before = self::bus();
     for (function, registers) in &before.functions {
         for at in registers.keys() {
-            assert_eq!(bus.value(*function, *at), before.value(*function, *at), "{function} {at:#x}");
+            assert_eq!(
+                bus.value(*function, *at),
+                before.value(*function, *at),
+                "{function} {at:#x}"
+            );
         }
     }
 }
@@ -151,16 +155,15 @@ fn the_router_gets_its_routes() {
 #[test]
 fn ram_comes_in_place_of_rom() {
     let bridge = PciFunction::new(0, 0, 0);
-    let mut i440fx = Bus::default().with(
-        bridge,
-        &[(0x00, 0x1237_8086, 0), (0x58, 0x0000_00AB, !0), (0x5C, 0x0000_0000, !0)],
-    );
+    let mut i440fx = Bus::default()
+        .with(bridge, &[(0x00, 0x1237_8086, 0), (0x58, 0x0000_00AB, !0), (0x5C, 0x0000_0000, !0)]);
     assert!(open_shadow(&mut i440fx));
-    assert_eq!((i440fx.value(bridge, 0x58), i440fx.value(bridge, 0x5C)), (0x3333_30AB, 0x3333_3333));
-    let mut q35 = Bus::default().with(
-        bridge,
-        &[(0x00, 0x29C0_8086, 0), (0x90, 0x1111_1110, !0), (0x94, 0xCD11_1111, !0)],
+    assert_eq!(
+        (i440fx.value(bridge, 0x58), i440fx.value(bridge, 0x5C)),
+        (0x3333_30AB, 0x3333_3333)
     );
+    let mut q35 = Bus::default()
+        .with(bridge, &[(0x00, 0x29C0_8086, 0), (0x90, 0x1111_1110, !0), (0x94, 0xCD11_1111, !0)]);
     assert!(open_shadow(&mut q35));
     assert_eq!((q35.value(bridge, 0x90), q35.value(bridge, 0x94)), (0x3333_3330, 0xCD33_3333));
     assert!(!open_shadow(&mut bus()));

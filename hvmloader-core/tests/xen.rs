@@ -6,9 +6,7 @@ use core::sync::atomic::AtomicU64;
 
 use boot_plan::{Layout, MemoryMap};
 use guest_state::{Gpa, GpaRange, GuestMemory, MemoryKind, WordMemory};
-use hvmloader_core::{
-    Error, GenerationId, LoadedInfo, XenInfo, XenInfoReader, XenLeaves, XenMap,
-};
+use hvmloader_core::{Error, GenerationId, LoadedInfo, XenInfo, XenInfoReader, XenLeaves, XenMap};
 use proptest::prelude::*;
 
 const RAM: MemoryKind = MemoryKind::RAM;

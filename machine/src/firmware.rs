@@ -4,7 +4,8 @@ use acpi_builder::{Blob, TableSet};
 use alloc::{vec, vec::Vec};
 use boot_plan::MemoryMap;
 use fw_cfg::{
-    Allocation, Builder, ChecksumField, FileName, FwCfg, Key, LoaderFile, PointerField, Script, Zone,
+    Allocation, Builder, ChecksumField, FileName, FwCfg, Key, LoaderFile, PointerField, Script,
+    Zone,
 };
 use guest_state::MemoryKind;
 

@@ -123,13 +123,7 @@ impl<'a> Platform<'a> {
                 plan.placements.extend(bios.placements());
                 plan.vcpus.push(bios.reset_state(signature));
                 let devices = Devices::new(self.epoch_seconds, Some(fw_cfg));
-                Machine {
-                    plan,
-                    devices,
-                    has_shadow: true,
-                    has_reset_vector: true,
-                    sees_xen: false,
-                }
+                Machine { plan, devices, has_shadow: true, has_reset_vector: true, sees_xen: false }
             }
             Start::Hvmloader { boot, floppy, hand_over } => {
                 let epoch = self.epoch_seconds;
@@ -139,8 +133,7 @@ impl<'a> Platform<'a> {
                         Devices::new(epoch, Some(fw_cfg)).with_xen()
                     }
                     HandOver::FwCfg => {
-                        let fw_cfg =
-                            firmware::build_fw_cfg(&memory, self.cpus, &tables, floppy)?;
+                        let fw_cfg = firmware::build_fw_cfg(&memory, self.cpus, &tables, floppy)?;
                         Devices::new(epoch, Some(fw_cfg))
                     }
                 };

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use boot_plan::MemoryMap;
 use elf_boot::Protocol;
-use machine::HandOver;
 use lexopt::{Arg, Parser, ValueExt};
+use machine::HandOver;
 
 /// What `--help` prints.
 pub(crate) const HELP: &str = "\
@@ -377,7 +377,10 @@ mod tests {
                 &["--firmware", "seabios", "--kernel", "x"],
                 "--kernel starts a kernel directly: not with --firmware",
             ),
-            (&["--via-hvmloader"], "--via-hvmloader brings firmware to its place: only with --firmware"),
+            (
+                &["--via-hvmloader"],
+                "--via-hvmloader brings firmware to its place: only with --firmware",
+            ),
             (
                 &["--via-hvmloader=bios", "--firmware", "seabios"],
                 "--via-hvmloader=bios: neither xen nor fw-cfg",

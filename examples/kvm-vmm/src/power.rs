@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use boot_plan::{BootPlan, MemoryMap};
 use guest_state::{MemoryKind, VcpuState};
-use kvm_bindings::{
-    CpuId, KVM_CAP_SPLIT_IRQCHIP, KVM_CAP_X86_USER_SPACE_MSR, kvm_enable_cap,
-};
+use kvm_bindings::{CpuId, KVM_CAP_SPLIT_IRQCHIP, KVM_CAP_X86_USER_SPACE_MSR, kvm_enable_cap};
 use kvm_ioctls::{
     Cap, Error as Errno, Kvm, MsrExitReason, MsrFilterDefaultAction, MsrFilterRange,
     MsrFilterRangeFlags, VmFd,

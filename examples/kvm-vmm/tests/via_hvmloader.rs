@@ -35,7 +35,11 @@ fn facts(report: &str) -> Vec<String> {
         let Some(table) = line.strip_prefix("bytes         ") else {
             // Where tables are is a fact of its own.
             let known = ["acpi ", "smbios "].iter().any(|word| line.starts_with(word));
-            let line = if known || line.contains(", revision ") { placeless(line) } else { line.to_owned() };
+            let line = if known || line.contains(", revision ") {
+                placeless(line)
+            } else {
+                line.to_owned()
+            };
             facts.push(line.split_whitespace().collect::<Vec<_>>().join(" "));
             continue;
         };
@@ -160,10 +164,9 @@ bytes         DSDT at 0x3fffcc0, 4 bytes
 fn several_cpus_and_memory_above_4_gib_come_through() {
     let run = boot(&["--via-hvmloader", "--cpus", "3", "--memory", "5G"]);
     assert_eq!(run.status, 0, "{run:#?}");
-    for line in [
-        "  0x000100000000 .. 0x000180000000  usable",
-        "cpus          3 enabled of 3 in the MADT",
-    ] {
+    for line in
+        ["  0x000100000000 .. 0x000180000000  usable", "cpus          3 enabled of 3 in the MADT"]
+    {
         assert!(run.stdout.lines().any(|found| found == line), "{line} in {run:#?}");
     }
 }

@@ -19,8 +19,7 @@ struct Heap {
 unsafe impl Sync for Heap {}
 
 #[global_allocator]
-static HEAP: Heap =
-    Heap { bytes: UnsafeCell::new([0; HEAP_BYTES]), used: AtomicUsize::new(0) };
+static HEAP: Heap = Heap { bytes: UnsafeCell::new([0; HEAP_BYTES]), used: AtomicUsize::new(0) };
 
 // SAFETY: what `alloc` returns is a part of `bytes` that it never returned before, aligned as
 // asked; there is no unwinding here.

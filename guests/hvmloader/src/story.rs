@@ -83,7 +83,11 @@ fn set_up_pci<P: Pc>(pc: &mut P, brought: &Brought, found: &Found) -> Result<Pir
     let routing = PirqRouting::deal(PirqRouting::XEN_IRQS, PirqRouting::I440FX_OFFSET)?;
     plan.program(&mut ConfigPorts(pc), &found.pci, &routing);
     for assignment in &plan.assignments {
-        let _ = writeln!(pc, "pci {}: {} at {:?}", assignment.function, assignment.part, assignment.place);
+        let _ = writeln!(
+            pc,
+            "pci {}: {} at {:?}",
+            assignment.function, assignment.part, assignment.place
+        );
     }
     if routing.program_piix(&mut ConfigPorts(pc), &found.pci) {
         for (link, irq) in ('A'..).zip(routing.route_control()) {

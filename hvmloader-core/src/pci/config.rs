@@ -70,11 +70,8 @@ fn ask(config: &mut impl PciConfig, function: PciFunction) -> PciDevice {
     let mut index = 0;
     while index < bars {
         let bar = ask_bar(config, function, index, index + 1 < bars);
-        index += if bar.is_some_and(|bar| matches!(bar.kind, BarKind::Memory64 { .. })) {
-            2
-        } else {
-            1
-        };
+        index +=
+            if bar.is_some_and(|bar| matches!(bar.kind, BarKind::Memory64 { .. })) { 2 } else { 1 };
         device.bars.extend(bar);
     }
     if let Some(register) = rom {
@@ -191,9 +188,8 @@ impl PirqRouting {
         const ROUTE_CONTROL: u8 = 0x60;
         const PIIX3: u32 = 0x7000_8086;
         const PIIX4: u32 = 0x7110_8086;
-        let is_router = |device: &&PciDevice| {
-            matches!(config.read(device.function, ID), PIIX3 | PIIX4)
-        };
+        let is_router =
+            |device: &&PciDevice| matches!(config.read(device.function, ID), PIIX3 | PIIX4);
         let Some(router) = devices.iter().find(is_router) else { return false };
         let routes = u32::from_le_bytes(self.route_control());
         config.write(router.function, ROUTE_CONTROL, routes);
