@@ -61,6 +61,14 @@ impl CpuidTable {
         (entry.leaf == leaf).then_some(&entry.answer)
     }
 
+    /// Has a leaf of the table say something else.
+    pub fn set(&mut self, leaf: u32, answer: [u32; 4]) {
+        let entry = &mut self.entries[place(leaf)];
+        if entry.leaf == leaf {
+            entry.answer = answer.map(u64::from);
+        }
+    }
+
     /// Says whether the guest's CR4.OSXSAVE is set.
     pub fn set_osxsave(&mut self, is_set: bool) {
         let [_, _, ecx, _] = &mut self.entries[place(FEATURES)].answer;
@@ -125,6 +133,17 @@ mod tests {
             let same = guest_cpuid(leaf, 3, host(leaf, 0), &CPU);
             assert_eq!(same, guest_cpuid(leaf, 0, host(leaf, 0), &CPU), "{leaf:#x}");
         }
+    }
+
+    #[test]
+    fn xens_leaves_can_take_the_place_of_ours() {
+        let mut table = CpuidTable::new(&CPU, host);
+        for (leaf, answer) in machine::Xen::leaves() {
+            table.set(leaf, answer);
+            assert_eq!(table.get(leaf), Some(&answer.map(u64::from)));
+        }
+        table.set(0x20, [1; 4]);
+        assert_eq!((table.get(0x20), table.get(0)), (None, Some(&policy(0, 0, &CPU))));
     }
 
     #[test]
