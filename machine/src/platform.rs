@@ -141,6 +141,7 @@ impl<'a> Platform<'a> {
                     plan_boot(&boot, Some(Protocol::Pvh), &memory, &mut Layout::new(&memory))?;
                 let mut plan = BootPlan::new(memory);
                 plan.placements = start.placements;
+                plan.placements.iter_mut().for_each(name_hvmloader);
                 plan.vcpus.push(start.vcpu);
                 Machine {
                     plan,
@@ -203,6 +204,17 @@ fn plan_kernel<'a>(
     }
     plan.vcpus.push(start.vcpu);
     Ok(plan)
+}
+
+/// Calls a placement by what it is, where to `elf-boot` it is a kernel with a module.
+fn name_hvmloader(placement: &mut Placement<'_>) {
+    placement.tag = match placement.tag {
+        "kernel" => "hvmloader",
+        "kernel bss" => "hvmloader bss",
+        "module" => "firmware, for hvmloader",
+        "module command line" => "firmware's name",
+        other => other,
+    };
 }
 
 /// Makes what a BIOS would have left of its data area: where conventional memory ends, and the

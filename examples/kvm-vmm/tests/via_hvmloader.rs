@@ -18,7 +18,7 @@ const TABLES: [&str; 8] = ["RSDP", "XSDT", "FACP", "FACS", "DSDT", "APIC", "_SM3
 
 fn seabios() -> PathBuf {
     let toolbox = std::env::var_os("HVKIT_TOOLBOX").unwrap_or_default();
-    PathBuf::from(toolbox).join("seabios/root/usr/share/seabios/bios-256k.bin")
+    PathBuf::from(toolbox).join("seabios").join("root").join("usr/share/seabios/bios-256k.bin")
 }
 
 /// Boots the tour by SeaBIOS to its end.
