@@ -18,6 +18,7 @@ mod needs;
 mod pci;
 mod pir;
 mod start_info;
+mod wake;
 mod xen;
 
 pub use apic_id::CpuTopology;
@@ -37,4 +38,5 @@ pub use pci::{
 };
 pub use pir::{PirSlot, PirTable};
 pub use start_info::{LoadedInfo, LoadedModule};
+pub use wake::WakePage;
 pub use xen::{XenBios, XenInfo, XenInfoReader, XenLeaves, XenMap};

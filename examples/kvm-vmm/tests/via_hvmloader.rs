@@ -169,6 +169,8 @@ fn several_cpus_and_memory_above_4_gib_come_through() {
     {
         assert!(run.stdout.lines().any(|found| found == line), "{line} in {run:#?}");
     }
+    // All were there, did what they were told, and went back to wait.
+    assert!(run.stderr.contains("uncached, on 3 of 3 CPUs"), "{run:#?}");
 }
 
 #[test]

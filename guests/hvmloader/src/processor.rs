@@ -1,32 +1,69 @@
-//! The CPU that boots: what is cached, and how interrupts come to it.
+//! The CPUs: what they cache, and how interrupts come to the one that boots.
+
+use alloc::vec::Vec;
+use core::sync::atomic::Ordering;
 
 use boot_plan::MemoryMap;
-use guest_state::{Gpa, GpaRange};
-use hvmloader_core::{mtrr_writes, plan_mtrrs};
+use guest_state::{Gpa, GpaRange, GuestMemory};
+use hvmloader_core::{WakePage, mtrr_writes, plan_mtrrs};
 
 use crate::{Error, Pc};
 
 const MTRR_CAPABILITIES: u32 = 0xFE;
 const HAS_MTRRS: u32 = 1 << 12;
 
-/// Loads MTRRs by which memory is cached and `devices` are not. Returns how many variable ranges
-/// that takes, or `None` if the CPU has no MTRRs.
+const LOCAL_APIC: u64 = 0xFEE0_0000;
+/// Where other CPUs start: nothing that stays is there.
+const WAKE_PAGE: Gpa = Gpa::new(0x9000);
+/// How often it is looked whether they are done; each look is an exit, of a microsecond at least.
+const MOST_LOOKS: u32 = 200_000;
+
+/// Loads MTRRs by which memory is cached and `devices` are not. Returns what was written to which,
+/// nothing if the CPU has no MTRRs.
 pub(crate) fn set_mtrrs(
     pc: &mut impl Pc,
     memory: &MemoryMap,
     devices: GpaRange,
     physical_bits: u32,
-) -> Result<Option<usize>, Error> {
+) -> Result<Vec<(u32, u64)>, Error> {
     if pc.cpuid(1).edx & HAS_MTRRS == 0 {
-        return Ok(None);
+        return Ok(Vec::new());
     }
     let [count, ..] = pc.read_msr(MTRR_CAPABILITIES).to_le_bytes();
     let count = usize::from(count);
     let mtrrs = plan_mtrrs(memory, &[devices], physical_bits, count)?;
-    for (msr, value) in mtrr_writes(&mtrrs, count) {
-        pc.write_msr(msr, value);
+    let writes = mtrr_writes(&mtrrs, count);
+    for (msr, value) in &writes {
+        pc.write_msr(*msr, *value);
     }
-    Ok(Some(mtrrs.variable.iter().filter(|range| range.mask != 0).count()))
+    Ok(writes)
+}
+
+/// Has the other CPUs write the same, and returns how many did.
+pub(crate) fn set_others(
+    pc: &mut impl Pc,
+    writes: &[(u32, u64)],
+    others: u32,
+) -> Result<u32, Error> {
+    const COMMAND: Gpa = Gpa::new(LOCAL_APIC + 0x300);
+    let Some(page) = WakePage::new(WAKE_PAGE).filter(|_| others > 0 && !writes.is_empty()) else {
+        return Ok(0);
+    };
+    pc.memory().write(page.gpa(), &page.build(writes)?)?;
+    // CPUs with a local APIC of their own need no time between the two.
+    pc.write_register(COMMAND, WakePage::STOP_OTHERS);
+    pc.write_register(COMMAND, page.start());
+    let mut done = 0;
+    for _ in 0..MOST_LOOKS {
+        done = pc.memory().load_u16(page.done(), Ordering::Acquire)?.into();
+        if done >= others {
+            break;
+        }
+        // Any port will do.
+        let _ = pc.in8(0x61);
+    }
+    pc.write_register(COMMAND, WakePage::STOP_OTHERS);
+    Ok(done)
 }
 
 /// Connects the 8259s to LINT0 and the NMI to LINT1 of the local APIC, as the tables say, and gives
@@ -36,7 +73,6 @@ pub(crate) fn set_mtrrs(
 /// Intel SDM Vol. 3A, "Local APIC Initialization"; MultiProcessor Specification 1.4 §3.6.2.2,
 /// "Virtual Wire Mode".
 pub(crate) fn set_virtual_wire(pc: &mut impl Pc, io_apic_id: u8) {
-    const LOCAL_APIC: u64 = 0xFEE0_0000;
     const SPURIOUS: u64 = 0xF0;
     const LINT0: u64 = 0x350;
     const LINT1: u64 = 0x360;

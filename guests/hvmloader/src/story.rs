@@ -39,12 +39,10 @@ pub fn load(start_info: Gpa, own: GpaRange, pc: &mut impl Pc) -> Result<(), Erro
     let routing = set_up_pci(pc, &brought, &found)?;
     let devices = GpaRange::from_bounds(brought.low_ram_end()?.max(MmioHole::XEN.start), FOUR_GIB);
     let (devices, bits) = (devices.unwrap_or_default(), found.physical_bits);
-    match processor::set_mtrrs(pc, &brought.memory, devices, bits)? {
-        Some(count) => writeln!(pc, "MTRRs: {devices} uncached, by {count} variable ranges"),
-        None => writeln!(pc, "MTRRs: this CPU has none"),
-    }
-    .ok();
+    let writes = processor::set_mtrrs(pc, &brought.memory, devices, bits)?;
     processor::set_virtual_wire(pc, IO_APIC_ID);
+    let others = processor::set_others(pc, &writes, found.cpus - 1)?;
+    let _ = writeln!(pc, "MTRRs: {devices} uncached, on {} of {} CPUs", others + 1, found.cpus);
 
     // 4. What CMOS says of memory.
     for (index, value) in cmos_registers(&brought.memory, found.cpus) {

@@ -3,13 +3,14 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use core::fmt;
-use core::sync::atomic::AtomicU64;
+use core::sync::atomic::{AtomicU64, Ordering};
 use std::collections::BTreeMap;
 
 use boot_plan::{BootPlan, Placement};
 use elf_boot::{Boot, Image, Module};
 use guest_state::{E820Entry, Gpa, GpaRange, GuestMemory, MemoryKind, WordMemory};
 use hvkit_hvmloader::{Cpuid, Error, Pc, load};
+use hvmloader_core::WakePage;
 use machine::{
     Backend, Backing, Devices, HandOver, InterruptMessage, IoApic, Machine, Nanos, Platform,
     Request, Start, Tables, Xen,
@@ -19,6 +20,8 @@ use zerocopy::FromBytes;
 const NOW: Nanos = Nanos::new(0);
 const MEMORY_BYTES: u64 = 16 << 20;
 const CPUS: u32 = 2;
+/// The interrupt command register of the local APIC.
+const COMMAND: u64 = 0xFEE0_0300;
 
 /// What the backend of the devices is: memory, and what was noted.
 struct Board<'w> {
@@ -50,6 +53,8 @@ struct FromInside<'w, 'd> {
     sees_xen: bool,
     msrs: Vec<(u32, u64)>,
     registers: BTreeMap<u64, u32>,
+    /// How many other CPUs do what they are told.
+    others_that_come: u16,
     said: String,
 }
 
@@ -77,6 +82,11 @@ impl<'w> Pc for FromInside<'w, '_> {
     }
     fn write_register(&mut self, gpa: Gpa, value: u32) {
         self.registers.insert(gpa.as_u64(), value);
+        if gpa.as_u64() == COMMAND && value == 0x000C_4609 {
+            // The other CPU, if there is one, does what the page says.
+            let done = WakePage::new(Gpa::new(0x9000)).unwrap().done();
+            self.board.memory.store_u16(done, self.others_that_come, Ordering::Release).unwrap();
+        }
     }
     fn cpuid(&self, leaf: u32) -> Cpuid {
         let xen = Xen::leaves().into_iter().filter(|_| self.sees_xen);
@@ -136,7 +146,8 @@ fn run(
     plan.apply(&board.memory).unwrap();
     let start_info = Gpa::new(plan.vcpus[0].general.rbx);
     let (msrs, registers, said) = (Vec::new(), BTreeMap::new(), String::new());
-    let mut pc = FromInside { devices, board, sees_xen, msrs, registers, said };
+    let others_that_come = 1;
+    let mut pc = FromInside { devices, board, sees_xen, msrs, registers, others_that_come, said };
     let result = load(start_info, own(), &mut pc);
     look(result, pc);
 }
@@ -208,6 +219,9 @@ fn devices_and_cpu_are_set_up() {
             );
             assert_eq!(pc.msrs.last(), Some(&(0x2FF, 0xC06)));
             assert!(pc.msrs.contains(&(0x200, 0x8000_0000)));
+            // The other CPU did the same, and waits for its next start.
+            assert!(pc.said.contains("on 2 of 2 CPUs"), "{}", pc.said);
+            assert_eq!(pc.registers[&COMMAND], WakePage::STOP_OTHERS);
             // Without Xen nobody looks for an info, and none is there.
             assert_eq!(read(&pc, 0x1000), *b"firmware");
         },
