@@ -17,16 +17,37 @@ const NOT_INHERITED: [&str; 6] = [
     "CARGO_TARGET_DIR",
 ];
 
+/// What the guests are made of: themselves, and libraries of ours.
+const SOURCES: [&str; 3] = ["guests/tour", "guests/hvmloader", "Cargo.lock"];
+const LIBRARIES: [&str; 9] = [
+    "acpi-builder",
+    "boot-plan",
+    "chipset",
+    "elf-boot",
+    "fw-cfg",
+    "guest-state",
+    "hvmloader-core",
+    "machine",
+    "smbios-builder",
+];
+/// The packages, and the features that build their images.
+const PACKAGES: [&str; 2] = ["hvkit-tour", "hvkit-hvmloader"];
+const FEATURES: &str = "hvkit-tour/image,hvkit-hvmloader/image";
+
 fn main() {
     let folder = PathBuf::from(variable("CARGO_MANIFEST_DIR"));
     let out = PathBuf::from(variable("OUT_DIR"));
     let root = folder.join("../..");
-    for source in ["guests/tour", "guest-state/src", "guest-state/Cargo.toml", "Cargo.lock"] {
+    for source in SOURCES {
         println!("cargo::rerun-if-changed={}", root.join(source).display());
     }
+    for library in LIBRARIES {
+        println!("cargo::rerun-if-changed={}", root.join(library).join("src").display());
+        println!("cargo::rerun-if-changed={}", root.join(library).join("Cargo.toml").display());
+    }
     let target = out.join("guests");
-    build(&root, &target, "hvkit-tour");
-    for bin in ["tour", "boot-sector"] {
+    build(&root, &target);
+    for bin in ["tour", "boot-sector", "hvmloader"] {
         let built = target.join("release").join(bin);
         if let Err(error) = std::fs::copy(&built, out.join(bin)) {
             panic!("can't copy {}: {error}", built.display());
@@ -34,20 +55,12 @@ fn main() {
     }
 }
 
-fn build(root: &Path, target: &Path, package: &str) {
+fn build(root: &Path, target: &Path) {
     let mut cargo = Command::new(variable("CARGO"));
     cargo
         .current_dir(root)
-        .args([
-            "build",
-            "--quiet",
-            "--release",
-            "--bins",
-            "--features",
-            "image",
-            "--package",
-            package,
-        ])
+        .args(["build", "--quiet", "--release", "--bins", "--features", FEATURES])
+        .args(PACKAGES.iter().flat_map(|package| ["--package", package]))
         .args(["--config", "profile.release.panic=\"abort\""])
         .args(["--config", "profile.release.opt-level=\"s\""])
         .args(["--config", "profile.release.strip=true"])
@@ -58,7 +71,7 @@ fn build(root: &Path, target: &Path, package: &str) {
     }
     match cargo.status() {
         Ok(status) if status.success() => {}
-        Ok(status) => panic!("building {package} failed: {status}"),
+        Ok(status) => panic!("building the guests failed: {status}"),
         Err(error) => panic!("can't run cargo: {error}"),
     }
 }

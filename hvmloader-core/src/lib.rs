@@ -18,6 +18,7 @@ mod needs;
 mod pci;
 mod pir;
 mod start_info;
+mod wake;
 mod xen;
 
 pub use apic_id::CpuTopology;
@@ -28,12 +29,14 @@ pub use flash::OvmfFlash;
 pub use generation_id::GenerationId;
 pub use interrupts::{InterruptPin, PirqRouting};
 pub use mp::{MpBusKind, MpInterrupt, MpInterruptKind, MpIoApic, MpLine, MpProcessor, MpTable};
-pub use mtrr::plan_mtrrs;
+pub use mtrr::{mtrr_writes, plan_mtrrs};
 pub use needs::{FirmwareKind, Needs};
 pub use pci::{
-    Bar, BarKind, BridgeWindow, MmioHole, PciAssignment, PciBridge, PciDevice, PciFunction,
-    PciPart, PciPlace, PciPlan, PciResources, PrefetchableWindow, plan_pci,
+    Bar, BarKind, BridgeWindow, MmioHole, PciAssignment, PciBridge, PciConfig, PciDevice,
+    PciFunction, PciPart, PciPlace, PciPlan, PciResources, PrefetchableWindow, open_shadow,
+    plan_pci, scan_pci,
 };
 pub use pir::{PirSlot, PirTable};
 pub use start_info::{LoadedInfo, LoadedModule};
-pub use xen::{XenBios, XenInfo, XenInfoReader, XenMap};
+pub use wake::WakePage;
+pub use xen::{XenBios, XenInfo, XenInfoReader, XenLeaves, XenMap};

@@ -95,6 +95,28 @@ pub fn plan_mtrrs(
     Ok(mtrrs)
 }
 
+/// Returns the writes, MSR and value, that load `mtrrs` into a CPU with `variable_count` variable
+/// ranges: all off, the ranges, then the default type, which puts them on again.
+///
+/// Caches are to be off and flushed meanwhile, and all CPUs are to do it at one time, unless nothing
+/// else runs.
+///
+/// # Source
+/// Intel SDM Vol. 3A, "MTRR Considerations in MP Systems", and Vol. 4 for the numbers.
+#[must_use]
+pub fn mtrr_writes(mtrrs: &Mtrrs, variable_count: usize) -> Vec<(u32, u64)> {
+    const DEFAULT_TYPE: u32 = 0x2FF;
+    const FIRST_VARIABLE: u32 = 0x200;
+    let mut writes = Vec::from([(DEFAULT_TYPE, mtrrs.default_type & !Mtrrs::ENABLE)]);
+    writes.extend(FIXED_MTRRS.iter().zip(mtrrs.fixed).map(|((_, msr, ..), value)| (*msr, value)));
+    for (base, range) in (FIRST_VARIABLE..).step_by(2).zip(mtrrs.variable).take(variable_count) {
+        // The mask has the bit that makes the range valid.
+        writes.extend([(base, range.base), (base + 1, range.mask)]);
+    }
+    writes.push((DEFAULT_TYPE, mtrrs.default_type));
+    writes
+}
+
 const fn is_cached(kind: MemoryKind) -> bool {
     matches!(kind, MemoryKind::RAM | MemoryKind::ACPI | MemoryKind::NVS | MemoryKind::PERSISTENT)
 }

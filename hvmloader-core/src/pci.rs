@@ -1,7 +1,9 @@
 //! PCI resources: what functions want, and where it goes.
 
+mod config;
 mod plan;
 mod room;
+mod shadow;
 mod tree;
 
 use alloc::vec::Vec;
@@ -9,7 +11,9 @@ use core::fmt;
 
 use guest_state::{Gpa, GpaRange};
 
+pub use config::{PciConfig, scan_pci};
 pub use plan::{PciAssignment, PciPlace, PciPlan, plan_pci};
+pub use shadow::open_shadow;
 
 /// A PCI function by bus, device and function number.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,6 +24,15 @@ impl PciFunction {
     #[must_use]
     pub const fn new(bus: u8, device: u8, function: u8) -> Self {
         Self(u16::from_be_bytes([bus, (device & 0x1F) << 3 | function & 7]))
+    }
+
+    /// Returns what port CF8h takes for the four bytes at `register` of this function.
+    ///
+    /// # Source
+    /// PCI Local Bus Specification 3.0 §3.2.2.3.2.
+    #[must_use]
+    pub const fn config_address(self, register: u8) -> u32 {
+        1 << 31 | (self.0 as u32) << 8 | (register & 0xFC) as u32
     }
 
     /// The bus number.

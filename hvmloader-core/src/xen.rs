@@ -1,6 +1,7 @@
 //! What Xen's hvmloader leaves for a BIOS: the BIOS itself, the memory map, and where both are told.
 
 mod info;
+mod leaves;
 mod map;
 
 use boot_plan::Placement;
@@ -10,6 +11,7 @@ use crate::Error;
 use crate::bios::check_size;
 
 pub use info::{XenInfo, XenInfoReader};
+pub use leaves::XenLeaves;
 pub use map::XenMap;
 
 const ONE_MIB: u64 = 1 << 20;
@@ -24,6 +26,9 @@ pub struct XenBios<'a> {
 }
 
 impl<'a> XenBios<'a> {
+    /// The largest image that goes there.
+    pub const MOST_BYTES: usize = LARGEST;
+
     /// Takes an image of 64 to 256 KiB. One of 256 KiB leaves no room for option ROMs.
     ///
     /// # Errors

@@ -4,7 +4,7 @@
 
 use boot_plan::MemoryMap;
 use guest_state::{Gpa, GpaRange, MemoryKind, MemoryType, Mtrrs};
-use hvmloader_core::{Error, plan_mtrrs};
+use hvmloader_core::{Error, mtrr_writes, plan_mtrrs};
 use proptest::prelude::*;
 
 fn range(start: u64, size: u64) -> GpaRange {
@@ -130,4 +130,19 @@ proptest! {
             Err(other) => prop_assert!(false, "{}", other),
         }
     }
+}
+
+#[test]
+fn registers_are_written_while_all_are_off() {
+    let hole = GpaRange::new(Gpa::new(0xC000_0000), 1 << 30).unwrap();
+    let mtrrs = plan_mtrrs(&MemoryMap::pc(8 << 30).unwrap(), &[hole], 36, 8).unwrap();
+    let writes = mtrr_writes(&mtrrs, 3);
+    let (&(first, off), &(last, on)) = (writes.first().unwrap(), writes.last().unwrap());
+    assert_eq!((first, last), (0x2FF, 0x2FF));
+    assert_eq!((off & Mtrrs::ENABLE, on), (0, mtrrs.default_type));
+    // Eleven fixed, three variable pairs.
+    assert_eq!(writes.len(), 2 + 11 + 6);
+    assert!(writes.contains(&(0x250, 0x0606_0606_0606_0606)));
+    assert!(writes.contains(&(0x200, 0xC000_0000)) && writes.contains(&(0x201, 0xF_C000_0800)));
+    assert!(writes.contains(&(0x205, 0)) && !writes.iter().any(|(msr, _)| *msr == 0x206));
 }

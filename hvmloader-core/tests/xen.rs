@@ -6,7 +6,7 @@ use core::sync::atomic::AtomicU64;
 
 use boot_plan::{Layout, MemoryMap};
 use guest_state::{Gpa, GpaRange, GuestMemory, MemoryKind, WordMemory};
-use hvmloader_core::{Error, GenerationId, LoadedInfo, XenInfo, XenInfoReader, XenMap};
+use hvmloader_core::{Error, GenerationId, LoadedInfo, XenInfo, XenInfoReader, XenLeaves, XenMap};
 use proptest::prelude::*;
 
 const RAM: MemoryKind = MemoryKind::RAM;
@@ -217,4 +217,25 @@ proptest! {
             prop_assert!(info.modules.len() <= 64 && info.memory.len() <= 1024);
         }
     }
+}
+
+#[test]
+fn xen_is_found_wherever_its_leaves_are() {
+    let [ebx, ecx, edx] = [0x566E_6558, 0x6558_4D4D, 0x4D4D_566E];
+    let at = |base: u32, most: u32| {
+        move |leaf: u32| match leaf.wrapping_sub(base) {
+            0 => [most, ebx, ecx, edx],
+            1 => [4 << 16 | 17, 0, 0, 0],
+            _ => [0; 4],
+        }
+    };
+    for base in [0x4000_0000, 0x4000_0100, 0x4000_FF00] {
+        let found = XenLeaves::find(at(base, base + 2));
+        assert_eq!(found, Some(XenLeaves { base, version: (4, 17) }));
+    }
+    // One that has no leaf for hypercalls, others that are not looked at, and none.
+    assert_eq!(XenLeaves::find(at(0x4000_0000, 0x4000_0001)), None);
+    assert_eq!(XenLeaves::find(at(0x4000_0080, 0x4000_0082)), None);
+    assert_eq!(XenLeaves::find(at(0x4001_0000, 0x4001_0002)), None);
+    assert_eq!(XenLeaves::find(|_| [!0; 4]), None);
 }

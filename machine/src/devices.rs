@@ -10,6 +10,7 @@ use guest_state::{Gpa, GpaRange, GuestMemory};
 use crate::backend::{Backend, Request};
 use crate::pci::PciBus;
 use crate::ports;
+use crate::xen::Hypercalls;
 
 /// The page of the I/O APIC.
 const IO_APIC: u64 = 0xFEC0_0000;
@@ -44,6 +45,7 @@ pub struct Devices<'a> {
     io_apic: IoApic,
     reset_control: ResetControl,
     fw_cfg: Option<FwCfg<'a>>,
+    hypercalls: Option<Hypercalls>,
     /// The level of each interrupt line, as the controllers were last told.
     lines: [bool; 16],
 }
@@ -63,8 +65,14 @@ impl<'a> Devices<'a> {
             io_apic: IoApic::new(IoApicVersion::V11),
             reset_control: ResetControl::new(),
             fw_cfg,
+            hypercalls: None,
             lines: [false; 16],
         }
+    }
+
+    /// The same, seen as Xen's by the guest.
+    pub(crate) fn with_xen(self) -> Self {
+        Self { hypercalls: Some(Hypercalls::default()), ..self }
     }
 
     /// Returns every device to its state after a reset. The clock runs on, and the CMOS keeps what
@@ -82,6 +90,9 @@ impl<'a> Devices<'a> {
         self.reset_control.reset();
         if let Some(fw_cfg) = &mut self.fw_cfg {
             fw_cfg.reset();
+        }
+        if let Some(hypercalls) = &mut self.hypercalls {
+            hypercalls.reset();
         }
         self.lines = [false; 16];
     }
@@ -155,6 +166,16 @@ impl<'a> Devices<'a> {
         }
     }
 
+    /// Fills the hypercall page whose address the guest wrote to [`Xen::HYPERCALL_MSR`].
+    ///
+    /// False if the guest sees no Xen, or has no page there: then the write is to fault.
+    ///
+    /// [`Xen::HYPERCALL_MSR`]: crate::Xen::HYPERCALL_MSR
+    #[must_use = "a write that is refused faults"]
+    pub fn write_hypercall_page(&mut self, value: u64, backend: &impl Backend) -> bool {
+        self.hypercalls.is_some() && Hypercalls::fill(value, backend.memory())
+    }
+
     /// Learns that a local APIC ended the interrupt `vector`, which was level-triggered.
     pub fn end_of_interrupt(&mut self, vector: u8, backend: &mut impl Backend) {
         self.io_apic.eoi(vector).into_iter().for_each(|message| backend.interrupt(message));
@@ -213,6 +234,10 @@ impl<'a> Devices<'a> {
             (ports::CONFIG_ADDRESS, data @ [_, _, _, _]) => {
                 data.copy_from_slice(&self.pci.address.read().to_le_bytes());
             }
+            (ports::XEN_HYPERCALL, data @ [_, _, _, _]) => {
+                let result = self.hypercalls.as_mut().map_or(u32::MAX, Hypercalls::read);
+                data.copy_from_slice(&result.to_le_bytes());
+            }
             (port, data) if block(port) == ports::FW_CFG => match &mut self.fw_cfg {
                 Some(fw_cfg) => fw_cfg.read(port, data),
                 None => data.fill(0xFF),
@@ -251,6 +276,11 @@ impl<'a> Devices<'a> {
         match (port, data) {
             (ports::CONFIG_ADDRESS, &[a, b, c, d]) => {
                 self.pci.address.write(u32::from_le_bytes([a, b, c, d]));
+            }
+            (ports::XEN_HYPERCALL, &[a, b, c, d]) => {
+                if let Some(hypercalls) = &mut self.hypercalls {
+                    hypercalls.write(u32::from_le_bytes([a, b, c, d]), backend.memory());
+                }
             }
             (port, data) if block(port) == ports::FW_CFG => {
                 if let Some(fw_cfg) = &mut self.fw_cfg

@@ -4,7 +4,8 @@ use acpi_builder::{Blob, TableSet};
 use alloc::{vec, vec::Vec};
 use boot_plan::MemoryMap;
 use fw_cfg::{
-    Allocation, ChecksumField, FileName, FwCfg, Key, LoaderFile, PointerField, Script, Zone,
+    Allocation, Builder, ChecksumField, FileName, FwCfg, Key, LoaderFile, PointerField, Script,
+    Zone,
 };
 use guest_state::MemoryKind;
 
@@ -26,13 +27,9 @@ pub(crate) fn build_fw_cfg(
     tables: &Tables,
     floppy: Option<Vec<u8>>,
 ) -> Result<FwCfg<'static>, Error> {
-    let cpus = u16::try_from(cpus).unwrap_or(u16::MAX);
     // RAM alone: what lies below 1 MiB the firmware knows better.
     let ram = memory.e820().filter(|entry| entry.kind.get() == MemoryKind::RAM.0);
-    let mut builder = FwCfg::builder()
-        .number_u16(Key::NB_CPUS, cpus)?
-        .number_u16(Key::MAX_CPUS, cpus)?
-        .e820(ram)?;
+    let mut builder = counted(cpus)?.e820(ram)?;
     for (name, contents) in tables.fw_cfg_files()? {
         builder = builder.file(name, contents)?;
     }
@@ -40,6 +37,25 @@ pub(crate) fn build_fw_cfg(
         builder = builder.file(FLOPPY_FILE, floppy)?;
     }
     Ok(builder.build())
+}
+
+/// Fills the configuration device of a machine whose hvmloader brings tables and memory map: what is
+/// left is the floppy.
+pub(crate) fn build_bare_fw_cfg(
+    cpus: u32,
+    floppy: Option<Vec<u8>>,
+) -> Result<FwCfg<'static>, Error> {
+    let mut builder = counted(cpus)?;
+    if let Some(floppy) = floppy {
+        builder = builder.file(FLOPPY_FILE, floppy)?;
+    }
+    Ok(builder.build())
+}
+
+/// Begins with the number of CPUs.
+fn counted(cpus: u32) -> Result<Builder<'static>, Error> {
+    let cpus = u16::try_from(cpus).unwrap_or(u16::MAX);
+    Ok(FwCfg::builder().number_u16(Key::NB_CPUS, cpus)?.number_u16(Key::MAX_CPUS, cpus)?)
 }
 
 /// The files from which firmware installs tables; see [`Tables::fw_cfg_files`].

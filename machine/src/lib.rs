@@ -13,6 +13,7 @@ mod pci;
 mod platform;
 mod ports;
 mod tables;
+mod xen;
 
 pub use backend::{Backend, Backing, Request};
 pub use devices::Devices;
@@ -20,8 +21,9 @@ pub use error::Error;
 pub use execute::{
     Exception, ExecuteError, Executed, InstructionBytes, MemoryBus, REPEAT_LIMIT, execute,
 };
-pub use platform::{Machine, Platform, Start};
+pub use platform::{HandOver, Machine, Platform, Start};
 pub use tables::Tables;
+pub use xen::Xen;
 
 pub use chipset::{
     CpuSignal, ExitStatus, InterruptMessage, IoApic, Lint, LocalApic, LocalApicConfig,

@@ -16,6 +16,9 @@ const RSDP: Gpa = Gpa::new(0xF_0000);
 const SMBIOS_64: Gpa = Gpa::new(0xF_0040);
 const SMBIOS_32: Gpa = Gpa::new(0xF_0060);
 
+/// The CMOS register with the number of CPUs less one.
+const CMOS_OTHER_CPUS: u8 = 0x5F;
+
 /// Where a BIOS keeps what it found.
 const BIOS_DATA: Gpa = Gpa::new(0x400);
 
@@ -51,6 +54,25 @@ pub enum Start<'a> {
         /// A floppy that the firmware finds in its configuration and may boot.
         floppy: Option<Vec<u8>>,
     },
+    /// An hvmloader, which puts firmware in its place and jumps to it.
+    Hvmloader {
+        /// The hvmloader, to be started by PVH, with the firmware as its module `firmware`.
+        boot: Boot<'a>,
+        /// A floppy that the firmware finds in its configuration and may boot.
+        floppy: Option<Vec<u8>>,
+        /// From whom the firmware is to have its tables.
+        hand_over: HandOver,
+    },
+}
+
+/// How firmware that an hvmloader starts comes by tables and memory map.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum HandOver {
+    /// As on Xen: the guest sees [`Xen`](crate::Xen), and its hvmloader brings them.
+    #[default]
+    Xen,
+    /// From the configuration device, as without an hvmloader.
+    FwCfg,
 }
 
 /// A machine that is ready to run.
@@ -65,6 +87,11 @@ pub struct Machine<'a> {
     ///
     /// [`Backend::remap`]: crate::Backend::remap
     pub has_shadow: bool,
+    /// Whether a reset leads back to firmware at the reset vector. If not, only a start from nothing
+    /// leads anywhere.
+    pub has_reset_vector: bool,
+    /// Whether the guest is to see [`Xen`](crate::Xen): its leaves of CPUID, its MSR.
+    pub sees_xen: bool,
 }
 
 impl<'a> Platform<'a> {
@@ -75,13 +102,19 @@ impl<'a> Platform<'a> {
     pub fn build(self) -> Result<Machine<'a>, Error> {
         let memory = MemoryMap::pc(self.memory_bytes)?;
         let tables = Tables::new(self.cpus, &memory)?;
-        let cmos = cmos_registers(&memory, self.cpus);
+        let mut cmos = cmos_registers(&memory, self.cpus).to_vec();
+        if matches!(self.start, Start::Hvmloader { .. }) {
+            // How much memory there is an hvmloader tells; how many CPUs it has to be told.
+            cmos.retain(|(index, _)| *index == CMOS_OTHER_CPUS);
+        }
         let signature = self.cpu_signature;
         let mut machine = match self.start {
             Start::Kernel { boot, protocol } => Machine {
                 plan: plan_kernel(boot, protocol, memory, &tables)?,
                 devices: Devices::new(self.epoch_seconds, None),
                 has_shadow: false,
+                has_reset_vector: false,
+                sees_xen: false,
             },
             Start::Firmware { image, floppy } => {
                 let bios = Bios::new(image)?;
@@ -90,7 +123,33 @@ impl<'a> Platform<'a> {
                 plan.placements.extend(bios.placements());
                 plan.vcpus.push(bios.reset_state(signature));
                 let devices = Devices::new(self.epoch_seconds, Some(fw_cfg));
-                Machine { plan, devices, has_shadow: true }
+                Machine { plan, devices, has_shadow: true, has_reset_vector: true, sees_xen: false }
+            }
+            Start::Hvmloader { boot, floppy, hand_over } => {
+                let epoch = self.epoch_seconds;
+                let devices = match hand_over {
+                    HandOver::Xen => {
+                        let fw_cfg = firmware::build_bare_fw_cfg(self.cpus, floppy)?;
+                        Devices::new(epoch, Some(fw_cfg)).with_xen()
+                    }
+                    HandOver::FwCfg => {
+                        let fw_cfg = firmware::build_fw_cfg(&memory, self.cpus, &tables, floppy)?;
+                        Devices::new(epoch, Some(fw_cfg))
+                    }
+                };
+                let start =
+                    plan_boot(&boot, Some(Protocol::Pvh), &memory, &mut Layout::new(&memory))?;
+                let mut plan = BootPlan::new(memory);
+                plan.placements = start.placements;
+                plan.placements.iter_mut().for_each(name_hvmloader);
+                plan.vcpus.push(start.vcpu);
+                Machine {
+                    plan,
+                    devices,
+                    has_shadow: true,
+                    has_reset_vector: false,
+                    sees_xen: hand_over == HandOver::Xen,
+                }
             }
         };
         let others = self.cpus.saturating_sub(1);
@@ -145,6 +204,17 @@ fn plan_kernel<'a>(
     }
     plan.vcpus.push(start.vcpu);
     Ok(plan)
+}
+
+/// Calls a placement by what it is, where to `elf-boot` it is a kernel with a module.
+fn name_hvmloader(placement: &mut Placement<'_>) {
+    placement.tag = match placement.tag {
+        "kernel" => "hvmloader",
+        "kernel bss" => "hvmloader bss",
+        "module" => "firmware, for hvmloader",
+        "module command line" => "firmware's name",
+        other => other,
+    };
 }
 
 /// Makes what a BIOS would have left of its data area: where conventional memory ends, and the

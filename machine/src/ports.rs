@@ -26,6 +26,8 @@ pub(crate) const DEBUG_402: u16 = 0x402;
 pub(crate) const ELCR: u16 = 0x4D0;
 /// Firmware configuration: selector, data at 511h, DMA address at 514h.
 pub(crate) const FW_CFG: u16 = 0x510;
+/// Hypercalls, where the guest sees Xen: number and arguments in, the result out, 4 bytes each.
+pub(crate) const XEN_HYPERCALL: u16 = 0x5E0;
 /// ACPI power management: event, control, timer. SeaBIOS expects it here if tables come by fw_cfg.
 pub(crate) const PM_BASE: u16 = 0x600;
 /// PCI configuration address.

@@ -90,7 +90,7 @@ pub(crate) fn run(rig: &Rig) -> Verdict {
             }
             Check::Boot(boot) => boot_guest(boot, &mut log),
             Check::Prints(prints) => start_and_read(prints, &mut log),
-            Check::Agree(known) => agree(known, &mut log),
+            Check::Agree(boot, known) => agree(boot, known, &mut log),
             Check::Memory => {
                 let peak = bench::peak_memory_kib(log.stdio()?)?;
                 writeln!(log.file, "{peak} KiB, at most {}", bench::MOST_MEMORY_KIB)?;
@@ -241,12 +241,12 @@ fn example(name: &str) -> Command {
 }
 
 /// Boots the tour on KVM and on bare metal with the same nonce, and compares what it found.
-fn agree(known: &[&str], log: &mut Log) -> Result<Verdict> {
+fn agree(boot: &Boot, known: &[&str], log: &mut Log) -> Result<Verdict> {
     let nonce = new_nonce();
-    let command_line = format!("{NONCE_OPTION}{nonce}");
+    let arguments = vmm_arguments(boot, &nonce)?;
     let mut reports = Vec::new();
     for name in ["kvm-vmm", "bare-metal"] {
-        let (status, console) = log.run_guest(example(name).args(["--cmdline", &command_line]))?;
+        let (status, console) = log.run_guest(example(name).args(&arguments))?;
         let faults = judge(status, &console, &nonce, 1);
         if let Some(fault) = faults.first() {
             return Ok(Verdict::Failed(format!("{name}: {fault}")));

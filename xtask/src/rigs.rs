@@ -47,9 +47,9 @@ pub(crate) enum Check {
     Boot(Boot),
     /// Starts a kernel that knows nothing of us, on kvm-vmm in QEMU, and looks for what it prints.
     Prints(Prints),
-    /// Boots the tour on KVM and on bare metal: both must find the same, but for lines that begin
+    /// Boots a guest on KVM and on bare metal: both must find the same, but for lines that begin
     /// with one of these words.
-    Agree(&'static [&'static str]),
+    Agree(Boot, &'static [&'static str]),
     /// Starts a small guest on KVM: its host must not take more memory than it may; see
     /// [`mod@crate::bench`].
     Memory,
@@ -124,12 +124,16 @@ const GUEST: Boot = Boot {
     tables_of_cpus: None,
 };
 
+/// The tour behind SeaBIOS, which an hvmloader started as on Xen.
+const VIA_HVMLOADER: Boot = Boot { firmware: true, options: &["--via-hvmloader"], ..GUEST };
+
 const KVM: &[Need] = &[Need::Kvm];
 const KVM_SEABIOS: &[Need] = &[Need::Kvm, Need::Tool(&SEABIOS)];
 const BOCHS_ONLY: &[Need] = &[Need::Tool(&BOCHS)];
 const BOCHS_SID_AND_GRUB: &[Need] = &[Need::Tool(&BOCHS_SID), Need::Tool(&GRUB)];
 const BOCHS_AND_GRUB: &[Need] = &[Need::Tool(&BOCHS), Need::Tool(&GRUB)];
 const KVM_AND_BOCHS: &[Need] = &[Need::Kvm, Need::Tool(&BOCHS)];
+const KVM_BOCHS_AND_SEABIOS: &[Need] = &[Need::Kvm, Need::Tool(&BOCHS), Need::Tool(&SEABIOS)];
 const BOCHS_SEABIOS: &[Need] = &[Need::Tool(&BOCHS), Need::Tool(&SEABIOS)];
 const BOCHS_LINUX: &[Need] = &[Need::Tool(&BOCHS), Need::Tool(&BUSYBOX), Need::Tool(&LINUX_TRIXIE)];
 const NESTED: &[Need] = &[Need::Tool(&QEMU), Need::Tool(&BUSYBOX), Need::Tool(&LINUX_TRIXIE)];
@@ -179,9 +183,11 @@ pub(crate) static ALL: &[Rig] = &[
             "bare-metal-image",
             "--package",
             "hvkit-tour",
+            "--package",
+            "hvkit-hvmloader",
             "--bins",
             "--features",
-            "bare-metal-image/image,hvkit-tour/image",
+            "bare-metal-image/image,hvkit-tour/image,hvkit-hvmloader/image",
             "--",
             "-Dwarnings",
         ],
@@ -290,6 +296,13 @@ pub(crate) static ALL: &[Rig] = &[
         KVM_SEABIOS,
         Boot { firmware: true, words: "hvkit.resets=cf9,64,92", starts: 4, ..GUEST },
     ),
+    // By an hvmloader in the guest: what the tour finds is held against a direct start.
+    Rig {
+        name: "kvm-hvmloader",
+        tier: Tier::Ci,
+        needs: KVM_SEABIOS,
+        check: Check::Cargo(&["test", "-p", "kvm-vmm", "--features", "hvmloader-rig"]),
+    },
     Rig { name: "kvm-memory", tier: Tier::Ci, needs: KVM, check: Check::Memory },
     Rig {
         name: "kvm-endings",
@@ -360,6 +373,22 @@ pub(crate) static ALL: &[Rig] = &[
         }),
     },
     on_bochs("bochs-seabios", BOCHS_SEABIOS, Boot { firmware: true, ..GUEST }),
+    on_bochs("bochs-hvmloader", BOCHS_SEABIOS, VIA_HVMLOADER),
+    on_bochs(
+        "bochs-hvmloader-fw-cfg",
+        BOCHS_SEABIOS,
+        Boot { options: &["--via-hvmloader=fw-cfg"], ..VIA_HVMLOADER },
+    ),
+    // Byte for byte. The MP table has checksum and processor in its first two lines.
+    Rig {
+        name: "bochs-hvmloader-agrees",
+        tier: Tier::Ci,
+        needs: KVM_BOCHS_AND_SEABIOS,
+        check: Check::Agree(
+            Boot { words: "hvkit.bytes", ..VIA_HVMLOADER },
+            &["cpu ", "  50434d50", "  00002b000000e0fe"],
+        ),
+    },
     on_bochs(
         "bochs-linux",
         BOCHS_LINUX,
@@ -414,7 +443,7 @@ pub(crate) static ALL: &[Rig] = &[
         name: "bochs-agrees-with-kvm",
         tier: Tier::Ci,
         needs: KVM_AND_BOCHS,
-        check: Check::Agree(&["cpu "]),
+        check: Check::Agree(GUEST, &["cpu "]),
     },
 ];
 

@@ -11,6 +11,7 @@ use acpi_builder::{Dsdt, Fadt, FixedHardware, Madt, Processors, TableSet};
 use boot_plan::{Layout, MemoryMap, Placement, Request};
 use elf_boot::{Boot, Image, Module, Protocol, plan_boot};
 use guest_state::{Gpa, MemoryKind};
+use machine::HandOver;
 
 use crate::failure::Failure;
 use crate::options::Options;
@@ -158,6 +159,9 @@ fn modules(options: &Options, command_line: &str) -> Result<Vec<(&'static str, V
     match (&options.firmware, &options.kernel) {
         (Some(firmware), _) => {
             files.push(("firmware", read(firmware)?));
+            if options.via_hvmloader.is_some() {
+                files.push(("hvmloader", guest_images::HVMLOADER.to_vec()));
+            }
             let floppy =
                 guest_images::tour_floppy(command_line).map_err(|error| Failure::image(&error))?;
             files.push(("floppy", floppy));
@@ -190,6 +194,11 @@ fn own_command_line(options: &Options, guest: &str) -> String {
     let mut line = format!("memory={}", options.memory_bytes);
     if let Some(protocol) = options.protocol {
         line += &format!(" protocol={protocol}");
+    }
+    match options.via_hvmloader {
+        Some(HandOver::Xen) => line += " hand-over=xen",
+        Some(HandOver::FwCfg) => line += " hand-over=fw-cfg",
+        None => {}
     }
     if options.exit_on_reset {
         line += " on-reset=exit";

@@ -4,9 +4,10 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bare_metal_image::FieldValue;
+use bare_metal_image::{FieldValue, hand_over};
 use elf_boot::Protocol;
 use lexopt::{Arg, Parser, ValueExt};
+use machine::HandOver;
 
 /// What `--help` prints.
 pub(crate) const HELP: &str = "\
@@ -24,6 +25,10 @@ What runs:
                         default: auto
   --firmware FILE       firmware to start at the reset vector instead; it finds the tour guest on a
                         floppy
+  --via-hvmloader[=xen|fw-cfg]
+                        an hvmloader in the guest puts the firmware in place, and jumps to it; the
+                        firmware takes its tables from there, as on Xen, or from the configuration
+                        device; default: xen; with --firmware
 
 What it runs on:
   --memory SIZE         the guest's RAM, with K, M or G; default: 256M
@@ -66,6 +71,7 @@ pub(crate) struct Options {
     pub(crate) cmdline: String,
     pub(crate) protocol: Option<Protocol>,
     pub(crate) firmware: Option<PathBuf>,
+    pub(crate) via_hvmloader: Option<HandOver>,
     pub(crate) memory_bytes: u64,
     pub(crate) exit_on_reset: bool,
     pub(crate) cpu_model: String,
@@ -124,6 +130,7 @@ impl Default for Options {
             cmdline: String::new(),
             protocol: None,
             firmware: None,
+            via_hvmloader: None,
             memory_bytes: 256 << 20,
             exit_on_reset: false,
             cpu_model: "tigerlake".to_owned(),
@@ -162,6 +169,10 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Par
                 options.lock_vmx_off = true;
                 continue;
             }
+            Arg::Long("via-hvmloader") => {
+                options.via_hvmloader = Some(via_hvmloader(parser.optional_value())?);
+                continue;
+            }
             Arg::Long(name) => name.to_owned(),
             other => return Err(other.unexpected().to_string()),
         };
@@ -173,6 +184,9 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Par
     }
     if options.firmware.is_some() && (options.kernel.is_some() || options.initrd.is_some()) {
         return Err("--kernel and --initrd start a kernel directly: not with --firmware".to_owned());
+    }
+    if options.via_hvmloader.is_some() && options.firmware.is_none() {
+        return Err("--via-hvmloader brings firmware to its place: only with --firmware".to_owned());
     }
     if options.lock_vmx_off && options.boot == Start::Grub {
         return Err("--lock-vmx-off is done by the ROM: not with --boot grub".to_owned());
@@ -285,6 +299,12 @@ fn option(options: &mut Options, name: &str, value: OsString) -> Result<(), Stri
     Ok(())
 }
 
+fn via_hvmloader(value: Option<OsString>) -> Result<HandOver, String> {
+    let Some(value) = value else { return Ok(HandOver::default()) };
+    let name = value.to_string_lossy();
+    hand_over(&name).ok_or_else(|| format!("--via-hvmloader={name}: neither xen nor fw-cfg"))
+}
+
 fn output(text: &str, standard: &str) -> Output {
     match text {
         "null" => Output::Null,
@@ -326,6 +346,11 @@ mod tests {
     fn errors_say_what_to_do() {
         for (arguments, error) in [
             (&["--kernel"][..], "--kernel needs a value; see --help"),
+            (
+                &["--via-hvmloader"],
+                "--via-hvmloader brings firmware to its place: only with --firmware",
+            ),
+            (&["--via-hvmloader=x"], "--via-hvmloader=x: neither xen nor fw-cfg"),
             (&["--bios", "x"], "unknown option --bios; see --help"),
             (&["--cpus", "0"], "--cpus 0: not a number from 1 to 8"),
             (&["--cpu-model", "a b"], "--cpu-model a b: not a name"),

@@ -3,7 +3,8 @@
 use std::thread;
 
 use guest_state::Gpa;
-use kvm_ioctls::VcpuExit;
+use kvm_ioctls::{VcpuExit, WriteMsrExit};
+use machine::Xen;
 
 use crate::crash;
 use crate::failure::Failure;
@@ -113,6 +114,11 @@ fn serve(index: usize, exit: Exit<'_>, live: &Live<'_>) -> Next {
         Exit::Other(VcpuExit::IoapicEoi(vector)) => {
             board.stats.exit("end of interrupt");
             devices.end_of_interrupt(vector, board);
+        }
+        Exit::Other(VcpuExit::X86Wrmsr(WriteMsrExit { error, index, data, .. })) => {
+            board.stats.exit("MSR write");
+            let taken = index == Xen::HYPERCALL_MSR && devices.write_hypercall_page(data, board);
+            *error = (!taken).into();
         }
         Exit::Other(VcpuExit::IrqWindowOpen) => board.stats.exit("interrupt window"),
         Exit::Other(VcpuExit::Intr) => board.stats.exit("signal"),

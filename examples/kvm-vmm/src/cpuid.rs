@@ -1,7 +1,8 @@
 //! The CPUID that a guest gets: what KVM supports, with the parts that differ from CPU to CPU.
 
-use kvm_bindings::{CpuId, KVM_MAX_CPUID_ENTRIES};
+use kvm_bindings::{CpuId, KVM_MAX_CPUID_ENTRIES, kvm_cpuid_entry2};
 use kvm_ioctls::Kvm;
+use machine::Xen;
 
 use crate::failure::Failure;
 
@@ -13,6 +14,24 @@ pub(crate) fn supported(kvm: &Kvm) -> Result<CpuId, Failure> {
 /// Returns leaf 1, EAX: family, model and stepping.
 pub(crate) fn signature(cpuid: &CpuId) -> u32 {
     cpuid.as_slice().iter().find(|entry| entry.function == 1).map_or(0, |entry| entry.eax)
+}
+
+/// Returns the same with Xen as the hypervisor, and not KVM.
+pub(crate) fn with_xen(supported: &CpuId) -> Result<CpuId, Failure> {
+    const HYPERVISORS: std::ops::Range<u32> = 0x4000_0000..0x4001_0000;
+    let others = supported.as_slice().iter().copied();
+    let xens = Xen::leaves().map(|(function, [eax, ebx, ecx, edx])| kvm_cpuid_entry2 {
+        function,
+        eax,
+        ebx,
+        ecx,
+        edx,
+        ..Default::default()
+    });
+    let others = others.filter(|entry| !HYPERVISORS.contains(&entry.function));
+    let entries: Vec<_> = others.chain(xens).collect();
+    CpuId::from_entries(&entries)
+        .map_err(|_| Failure::kvm("list CPUID leaves")(kvm_ioctls::Error::new(libc::E2BIG)))
 }
 
 /// Returns the leaves of CPU `index` of `count`, whose APIC id is its index.

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use boot_plan::FileId;
-use elf_boot::{Boot, Image};
+use elf_boot::{Boot, Image, Module};
 use firmware_blobs::{Firmware as Kind, identify};
 use machine::{Machine, Platform, Start};
 
@@ -65,12 +65,22 @@ impl Inputs {
         Ok(Self { start, command_line })
     }
 
+    /// Returns what an hvmloader needs besides itself, for [`machine`](Self::machine).
+    pub(crate) fn modules(&self) -> [Module<'_>; 1] {
+        let firmware = match &self.start {
+            Started::Firmware(image) => image.as_slice(),
+            Started::Tour | Started::Kernel { .. } => &[],
+        };
+        [Module { image: Image::new(firmware), command_line: b"firmware" }]
+    }
+
     /// Builds the machine whose CPUs have `cpu_signature` as CPUID leaf 1, EAX.
-    pub(crate) fn machine(
-        &self,
+    pub(crate) fn machine<'a>(
+        &'a self,
         options: &Options,
         cpu_signature: u32,
-    ) -> Result<Machine<'_>, Failure> {
+        modules: &'a [Module<'a>],
+    ) -> Result<Machine<'a>, Failure> {
         let start = match &self.start {
             Started::Tour => self.kernel(Image::new(guest_images::TOUR), None, options),
             Started::Kernel { kernel, initrd } => {
@@ -80,7 +90,15 @@ impl Inputs {
             Started::Firmware(image) => {
                 let floppy = guest_images::tour_floppy(&self.command_line)
                     .map_err(|error| Failure::image("tour floppy", &error))?;
-                Start::Firmware { image, floppy: Some(floppy) }
+                let floppy = Some(floppy);
+                match options.via_hvmloader {
+                    None => Start::Firmware { image, floppy },
+                    Some(hand_over) => {
+                        let hvmloader = Image::new(guest_images::HVMLOADER);
+                        let boot = Boot::new(hvmloader).modules(modules);
+                        Start::Hvmloader { boot, floppy, hand_over }
+                    }
+                }
             }
         };
         let epoch_seconds =

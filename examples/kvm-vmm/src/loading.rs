@@ -34,7 +34,8 @@ impl Loaded {
             Ok(Parsed::Print(text)) | Err(text) => return Err(Failure::Usage(text)),
         };
         let inputs = Inputs::read(&options)?;
-        let plan = inputs.machine(&options, 0)?.plan;
+        let modules = inputs.modules();
+        let plan = inputs.machine(&options, 0, &modules)?.plan;
         let memory = allocate(&plan, &inputs.mapped_files())?;
         Ok(Self { memory, _inputs: inputs })
     }

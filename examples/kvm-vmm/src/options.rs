@@ -7,6 +7,7 @@ use std::time::Duration;
 use boot_plan::MemoryMap;
 use elf_boot::Protocol;
 use lexopt::{Arg, Parser, ValueExt};
+use machine::HandOver;
 
 /// What `--help` prints.
 pub(crate) const HELP: &str = "\
@@ -24,6 +25,10 @@ What runs:
   --firmware FILE|seabios
                         firmware to start at the reset vector instead; it finds the tour guest on a
                         floppy
+  --via-hvmloader[=xen|fw-cfg]
+                        an hvmloader in the guest puts the firmware in place, and jumps to it; the
+                        firmware takes its tables from there, as on Xen, or from the configuration
+                        device; default: xen; with --firmware
 
 What it runs on:
   --memory SIZE         RAM, with K, M, G or T; default: 256M
@@ -61,6 +66,8 @@ pub(crate) struct Options {
     pub protocol: Option<Protocol>,
     /// `--firmware`.
     pub firmware: Option<Firmware>,
+    /// `--via-hvmloader`.
+    pub via_hvmloader: Option<HandOver>,
     /// `--memory`, in bytes.
     pub memory_bytes: u64,
     /// `--cpus`.
@@ -145,6 +152,7 @@ impl Default for Options {
             cmdline: String::new(),
             protocol: None,
             firmware: None,
+            via_hvmloader: None,
             memory_bytes: 256 << 20,
             cpus: 1,
             on_reset: OnReset::Reboot,
@@ -177,6 +185,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Par
             "help" => return Ok(Parsed::Print(HELP.to_owned())),
             "version" => return Ok(Parsed::Print(version())),
             "dry-run" => options.dry_run = Some(format(&name, parser.optional_value())?),
+            "via-hvmloader" => options.via_hvmloader = Some(hand_over(parser.optional_value())?),
             "stats" => options.stats = Some(format(&name, parser.optional_value())?),
             _ => {
                 let mut value =
@@ -285,7 +294,19 @@ fn check(options: &Options) -> Result<(), String> {
             }
         }
     }
+    if options.via_hvmloader.is_some() && options.firmware.is_none() {
+        return Err("--via-hvmloader brings firmware to its place: only with --firmware".to_owned());
+    }
     Ok(())
+}
+
+fn hand_over(value: Option<OsString>) -> Result<HandOver, String> {
+    match value.as_deref().map(|value| value.to_string_lossy()).as_deref() {
+        None => Ok(HandOver::default()),
+        Some("xen") => Ok(HandOver::Xen),
+        Some("fw-cfg") => Ok(HandOver::FwCfg),
+        Some(other) => Err(format!("--via-hvmloader={other}: neither xen nor fw-cfg")),
+    }
 }
 
 fn format(name: &str, value: Option<OsString>) -> Result<Format, String> {
@@ -355,6 +376,14 @@ mod tests {
             (
                 &["--firmware", "seabios", "--kernel", "x"],
                 "--kernel starts a kernel directly: not with --firmware",
+            ),
+            (
+                &["--via-hvmloader"],
+                "--via-hvmloader brings firmware to its place: only with --firmware",
+            ),
+            (
+                &["--via-hvmloader=bios", "--firmware", "seabios"],
+                "--via-hvmloader=bios: neither xen nor fw-cfg",
             ),
             (
                 &["--protocol", "efi"],

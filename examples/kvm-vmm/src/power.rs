@@ -4,8 +4,12 @@ use std::sync::Arc;
 
 use boot_plan::{BootPlan, MemoryMap};
 use guest_state::{MemoryKind, VcpuState};
-use kvm_bindings::{CpuId, KVM_CAP_SPLIT_IRQCHIP, kvm_enable_cap};
-use kvm_ioctls::{Cap, Error as Errno, Kvm};
+use kvm_bindings::{CpuId, KVM_CAP_SPLIT_IRQCHIP, KVM_CAP_X86_USER_SPACE_MSR, kvm_enable_cap};
+use kvm_ioctls::{
+    Cap, Error as Errno, Kvm, MsrExitReason, MsrFilterDefaultAction, MsrFilterRange,
+    MsrFilterRangeFlags, VmFd,
+};
+use machine::Xen;
 
 use crate::failure::Failure;
 use crate::files::MappedFiles;
@@ -51,8 +55,13 @@ impl Host {
         cpuid::signature(&self.cpuid)
     }
 
-    /// Makes a virtual machine around `memory`, without memory slots and CPUs.
-    pub(crate) fn create_vm(&self, memory: Arc<HostMemory>) -> Result<Vm, Failure> {
+    /// Makes a virtual machine around `memory`, without memory slots and CPUs. If it is to show the
+    /// guest Xen, writes to Xen's MSR come as exits.
+    pub(crate) fn create_vm(
+        &self,
+        memory: Arc<HostMemory>,
+        shows_xen: bool,
+    ) -> Result<Vm, Failure> {
         let fd = self.kvm.create_vm().map_err(Failure::kvm("create a virtual machine"))?;
         fd.set_identity_map_address(IDENTITY_MAP_ADDRESS)
             .map_err(Failure::kvm("set the identity map"))?;
@@ -60,16 +69,25 @@ impl Host {
         let mut split = kvm_enable_cap { cap: KVM_CAP_SPLIT_IRQCHIP, ..Default::default() };
         split.args[0] = IO_APIC_PINS;
         fd.enable_cap(&split).map_err(Failure::kvm("split the interrupt controller"))?;
+        if shows_xen {
+            pass_on_hypercall_msr(&fd)?;
+        }
         Ok(Vm::new(fd, memory))
     }
 
     /// Makes its CPUs with the registers of `states`.
-    pub(crate) fn create_vcpus(&self, vm: &Vm, states: &[VcpuState]) -> Result<Vec<Vcpu>, Failure> {
+    pub(crate) fn create_vcpus(
+        &self,
+        vm: &Vm,
+        states: &[VcpuState],
+        shows_xen: bool,
+    ) -> Result<Vec<Vcpu>, Failure> {
+        let cpuid = if shows_xen { &cpuid::with_xen(&self.cpuid)? } else { &self.cpuid };
         let count = u32::try_from(states.len()).unwrap_or(u32::MAX);
         let mut vcpus = Vec::with_capacity(states.len());
         for (index, state) in (0..count).zip(states) {
             let vcpu = vm.create_vcpu(index).map_err(Failure::kvm("create a CPU"))?;
-            let leaves = cpuid::for_cpu(&self.cpuid, index, count);
+            let leaves = cpuid::for_cpu(cpuid, index, count);
             vcpu.fd().set_cpuid2(&leaves).map_err(Failure::kvm("set CPUID"))?;
             // What waits for its SIPI waits so from the start.
             if index == 0 {
@@ -79,6 +97,22 @@ impl Host {
         }
         Ok(vcpus)
     }
+}
+
+/// Has KVM pass on what the guest writes to Xen's MSR, which KVM takes for one of Hyper-V's.
+fn pass_on_hypercall_msr(vm: &VmFd) -> Result<(), Failure> {
+    const DENIED: [u8; 1] = [0];
+    let mut exits = kvm_enable_cap { cap: KVM_CAP_X86_USER_SPACE_MSR, ..Default::default() };
+    exits.args[0] = MsrExitReason::Filter.bits().into();
+    vm.enable_cap(&exits).map_err(Failure::kvm("pass on accesses to MSRs (Linux 5.10)"))?;
+    let range = MsrFilterRange {
+        flags: MsrFilterRangeFlags::WRITE,
+        base: Xen::HYPERCALL_MSR,
+        msr_count: 1,
+        bitmap: &DENIED,
+    };
+    vm.set_msr_filter(MsrFilterDefaultAction::ALLOW, &[range])
+        .map_err(Failure::kvm("pass on writes to an MSR"))
 }
 
 /// Allocates fresh memory for a plan, and puts into it what the plan says: pages of `files` as they

@@ -59,13 +59,15 @@ fn print(text: &str) -> Result<u8, Failure> {
 
 fn start(options: &Options, stats: Stats) -> Result<u8, Failure> {
     let inputs = Inputs::read(options)?;
+    let modules = inputs.modules();
     if let Some(format) = options.dry_run {
         // A plan needs no KVM: this CPU's own signature is what KVM would offer.
         let signature = std::arch::x86_64::__cpuid(1).eax;
-        return print(&dry_run::show(&inputs.machine(options, signature)?.plan, format));
+        let machine = inputs.machine(options, signature, &modules)?;
+        return print(&dry_run::show(&machine.plan, format));
     }
     let host = Host::open()?;
-    let machine = inputs.machine(options, host.cpu_signature())?;
+    let machine = inputs.machine(options, host.cpu_signature(), &modules)?;
     let files = inputs.mapped_files();
     let outcome = Run::new(&host, options, machine, files, stats)?.run_to_its_end()?;
     Ok(outcome.status())
@@ -77,7 +79,8 @@ struct Run<'h, 'm> {
     options: &'h Options,
     plan: BootPlan<'m>,
     files: MappedFiles<'m>,
-    has_firmware: bool,
+    has_reset_vector: bool,
+    sees_xen: bool,
     live: Live<'m>,
     vcpus: Vec<Vcpu>,
 }
@@ -91,19 +94,19 @@ impl<'h, 'm> Run<'h, 'm> {
         files: MappedFiles<'m>,
         stats: Stats,
     ) -> Result<Self, Failure> {
-        let Machine { plan, devices, has_shadow } = machine;
+        let Machine { plan, devices, has_shadow, has_reset_vector, sees_xen } = machine;
         let debugcon = match (&options.debugcon, has_shadow) {
             (Some(debugcon), _) => debugcon,
             (None, true) => &Debugcon::Stderr,
             (None, false) => &Debugcon::Null,
         };
         let outputs = (Output::console(&options.console)?, Output::debugcon(debugcon)?);
-        let vm = host.create_vm(Arc::new(allocate(&plan, &files)?))?;
-        let vcpus = host.create_vcpus(&vm, &plan.vcpus)?;
+        let vm = host.create_vm(Arc::new(allocate(&plan, &files)?), sees_xen)?;
+        let vcpus = host.create_vcpus(&vm, &plan.vcpus, sees_xen)?;
         let board = Board::new(vm, has_shadow, outputs, stats);
         board.set_slots()?;
         let live = Live::new(devices, board).map_err(Failure::host("make a timer"))?;
-        Ok(Self { host, options, plan, files, has_firmware: has_shadow, live, vcpus })
+        Ok(Self { host, options, plan, files, has_reset_vector, sees_xen, live, vcpus })
     }
 
     fn run_to_its_end(mut self) -> Result<Outcome, Failure> {
@@ -183,7 +186,7 @@ impl<'h, 'm> Run<'h, 'm> {
         let parts = &mut *self.live.lock();
         parts.board.stats.reset();
         // Without firmware at the reset vector only a start from nothing leads anywhere.
-        let reset = if self.has_firmware { reset } else { Reset::PowerCycle };
+        let reset = if self.has_reset_vector { reset } else { Reset::PowerCycle };
         let mut states = self.plan.vcpus.clone();
         if reset == Reset::Init {
             let signature = self.host.cpu_signature();
@@ -201,8 +204,8 @@ impl<'h, 'm> Run<'h, 'm> {
         };
         // New CPUs have no interrupt pending and no timer running.
         self.vcpus.clear();
-        let vm = self.host.create_vm(memory)?;
-        self.vcpus = self.host.create_vcpus(&vm, &states)?;
+        let vm = self.host.create_vm(memory, self.sees_xen)?;
+        self.vcpus = self.host.create_vcpus(&vm, &states, self.sees_xen)?;
         parts.board.replace_vm(vm);
         parts.board.set_slots()
     }

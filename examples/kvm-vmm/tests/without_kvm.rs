@@ -26,6 +26,8 @@ fn usage_errors_are_one_line_and_status_64() {
         (&["--memory", "1M"], "a guest has from 2M to 512G"),
         (&["--memory", "1T"], "a guest has from 2M to 512G"),
         (&["--firmware", "seabios", "--initrd", "x"], "not with --firmware"),
+        (&["--via-hvmloader"], "only with --firmware"),
+        (&["--via-hvmloader", "--kernel", "x"], "only with --firmware"),
         (&["kernel"], "kernel"),
     ] {
         let run = run(arguments);
@@ -105,6 +107,23 @@ fn an_initrd_that_does_not_fit_is_refused() {
 fn firmware_of_a_wrong_size_is_status_65() {
     let bios = TempFile::new("bios", &[0; 1000]);
     run(&["--firmware", bios.path()]).fails(65, "bios");
+}
+
+#[test]
+fn the_plan_with_an_hvmloader_has_firmware_where_hvmloader_finds_it() {
+    let bios = TempFile::new("dry-bios", &[0xF4; 0x2_0000]);
+    let run = run(&["--dry-run", "--firmware", bios.path(), "--via-hvmloader", "--memory", "64M"]);
+    assert_eq!((run.status, run.stderr.as_str()), (0, ""));
+    for line in [
+        // At 1 MiB, as Xen's; the firmware at the end of memory, and nothing where a BIOS runs.
+        "  0x000000100000 .. ",
+        "hvmloader\n",
+        "  0x000003fe0000 .. 0x000004000000    128 KiB  rw  firmware, for hvmloader\n",
+        "cpu 0: 32-bit protected mode, no paging, next instruction at 0x100",
+    ] {
+        assert!(run.stdout.contains(line), "{line} in {}", run.stdout);
+    }
+    assert!(!run.stdout.contains("0x000100000000  "), "{}", run.stdout);
 }
 
 #[test]

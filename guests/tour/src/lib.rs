@@ -4,6 +4,7 @@
 
 mod acpi;
 mod bios;
+mod bytes;
 mod machine;
 mod smbios;
 mod started;

@@ -15,6 +15,8 @@ pub(crate) struct EntryPoint<'m> {
     pub(crate) anchor: &'static str,
     pub(crate) version: (u8, u8),
     pub(crate) checksum_is_right: bool,
+    /// Where the structures are.
+    pub(crate) table_address: u64,
     /// The structures; `None` where there is no memory.
     pub(crate) table: Option<&'m [u8]>,
 }
@@ -39,6 +41,7 @@ impl<'m> EntryPoint<'m> {
                 anchor: "_SM3_",
                 version: (bytes[7], bytes[8]),
                 checksum_is_right: bytes[6] == 24 && sum(bytes) == 0,
+                table_address: at,
                 table: table(machine, at, most),
             });
         }
@@ -52,8 +55,14 @@ impl<'m> EntryPoint<'m> {
             anchor: "_SM_",
             version: (bytes[6], bytes[7]),
             checksum_is_right: bytes[5] == 31 && whole && intermediate,
+            table_address: at.into(),
             table: table(machine, at.into(), size_bytes.into()),
         })
+    }
+
+    /// Returns the size of the entry point.
+    pub(crate) fn size_bytes(&self) -> usize {
+        if self.anchor == "_SM3_" { 24 } else { 31 }
     }
 
     /// Returns the structures up to the end of the table.
@@ -128,6 +137,7 @@ mod tests {
             anchor: "_SM3_",
             version: (3, 7),
             checksum_is_right: true,
+            table_address: 0,
             table: Some(table),
         };
         assert_eq!(entry.structures().count(), 2);

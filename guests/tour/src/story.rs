@@ -3,6 +3,7 @@
 use core::fmt;
 
 use crate::acpi::{self, Fadt, Root, Table};
+use crate::bytes;
 use crate::smbios::EntryPoint;
 use crate::started::Started;
 use crate::{Handover, Machine};
@@ -36,6 +37,9 @@ pub fn tour(handover: &Handover, machine: &mut impl Machine) -> Result<(), &'sta
     tell_smbios(machine);
     tell_timer(&started, machine);
     tell_pci(machine);
+    if word(started.command_line(machine), bytes::WORD).is_some() {
+        bytes::tell(&started, machine);
+    }
     let nonce = copied(word(started.command_line(machine), NONCE).unwrap_or("(none)"));
     let _ = writeln!(machine, "nonce         {}", Text(&nonce));
     let resets = copied(word(started.command_line(machine), RESETS).unwrap_or_default());

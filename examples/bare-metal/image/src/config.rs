@@ -1,6 +1,7 @@
 //! The hypervisor's command line.
 
 use elf_boot::Protocol;
+use machine::HandOver;
 use vmx::{FIELDS, FieldEncoding, FieldGroup};
 
 /// What the command line asks for: words, and behind `--` the guest's own command line.
@@ -10,6 +11,8 @@ pub struct Config<'a> {
     pub memory_bytes: u64,
     /// `protocol=NAME`: how to start the kernel.
     pub protocol: Option<Protocol>,
+    /// `hand-over=xen` or `fw-cfg`: from whom the firmware has its tables if an hvmloader starts it.
+    pub hand_over: HandOver,
     /// `on-reset=exit`: a reset by the guest ends the run.
     pub exit_on_reset: bool,
     /// `stats`: say at the end what the run took.
@@ -18,6 +21,16 @@ pub struct Config<'a> {
     pub set: Option<FieldValue>,
     /// Everything behind `--`.
     pub guest_command_line: &'a str,
+}
+
+/// Reads the name of a way to hand over.
+#[must_use]
+pub fn hand_over(name: &str) -> Option<HandOver> {
+    match name {
+        "xen" => Some(HandOver::Xen),
+        "fw-cfg" => Some(HandOver::FwCfg),
+        _ => None,
+    }
 }
 
 /// A value for a field of the guest-state area: the host stays as it is, whatever the value.
@@ -76,6 +89,7 @@ impl<'a> Config<'a> {
         let mut config = Self {
             memory_bytes: 256 << 20,
             protocol: None,
+            hand_over: HandOver::default(),
             exit_on_reset: false,
             stats: false,
             set: None,
@@ -90,6 +104,7 @@ impl<'a> Config<'a> {
                 Some(("protocol", name)) => {
                     config.protocol = Some(Protocol::from_name(name).ok_or(wrong)?);
                 }
+                Some(("hand-over", name)) => config.hand_over = hand_over(name).ok_or(wrong)?,
                 Some(("set", text)) => config.set = Some(FieldValue::parse(text).ok_or(wrong)?),
                 Some(("on-reset", "exit")) => config.exit_on_reset = true,
                 Some(("on-reset", "reboot")) => {}

@@ -87,6 +87,14 @@ impl CpuidTable {
         entry.answers.get((subleaf & entry.subleaf_mask) as usize)
     }
 
+    /// Has a leaf of the table say something else.
+    pub fn set(&mut self, leaf: u32, answer: [u32; 4]) {
+        let entry = &mut self.entries[place(leaf)];
+        if entry.leaf == leaf {
+            entry.answers.fill(answer.map(u64::from));
+        }
+    }
+
     /// Says whether the guest's CR4.OSXSAVE is set.
     pub fn set_osxsave(&mut self, is_set: bool) {
         for [_, _, ecx, _] in &mut self.entries[place(FEATURES)].answers {
@@ -160,6 +168,17 @@ mod tests {
                 assert_eq!(table.get(leaf, subleaf), table.get(leaf, 0), "{leaf:#x}");
             }
         }
+    }
+
+    #[test]
+    fn xens_leaves_can_take_the_place_of_ours() {
+        let mut table = CpuidTable::new(&CPU, host);
+        for (leaf, answer) in machine::Xen::leaves() {
+            table.set(leaf, answer);
+            assert_eq!(table.get(leaf, 0), Some(&answer.map(u64::from)));
+        }
+        table.set(0x20, [1; 4]);
+        assert_eq!((table.get(0x20, 0), table.get(0, 0)), (None, Some(&policy(0, 0, &CPU))));
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! A guest, from the files that the loader brought to registers and memory.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::sync::atomic::AtomicU64;
 
 use bare_metal_image::{BootInfo, Config, Module};
 use boot_plan::{BootPlan, Placement};
-use elf_boot::{Boot, Image};
+use elf_boot::{Boot, Image, Module as GuestModule};
 use ept::{Ept, EptCaps, FramePool};
 use guest_state::{GuestMemory, Hpa, VcpuState, WordMemory};
 use machine::{Devices, LocalApic, LocalApicConfig, Machine, Platform, Start};
@@ -40,7 +41,9 @@ pub(crate) struct Guest {
     pub(crate) plan: BootPlan<'static>,
     pub(crate) devices: Devices<'static>,
     pub(crate) board: Board,
+    /// Firmware at the reset vector.
     pub(crate) has_firmware: bool,
+    pub(crate) sees_xen: bool,
     pub(crate) signature: u32,
 }
 
@@ -57,10 +60,13 @@ impl Guest {
         let module = |name| info.modules.iter().find(|module| module.command_line == name);
         let start = match (module("kernel"), module("firmware")) {
             (Some(kernel), _) => kernel_start(kernel, module("initrd"), config),
-            (None, Some(firmware)) => Start::Firmware {
-                image: firmware.bytes,
-                floppy: module("floppy").map(|floppy| floppy.bytes.to_vec()),
-            },
+            (None, Some(firmware)) => {
+                let floppy = module("floppy").map(|floppy| floppy.bytes.to_vec());
+                match module("hvmloader") {
+                    None => Start::Firmware { image: firmware.bytes, floppy },
+                    Some(hvmloader) => hvmloader_start(hvmloader, firmware, floppy, config),
+                }
+            }
             (None, None) => return Err(GuestError::NothingToStart),
         };
         let platform = Platform {
@@ -70,7 +76,7 @@ impl Guest {
             epoch_seconds: 0,
             start,
         };
-        let Machine { plan, devices, has_shadow } = platform.build()?;
+        let Machine { plan, devices, has_shadow, has_reset_vector, sees_xen } = platform.build()?;
         if has_high_ram(&plan.memory) {
             return Err(GuestError::HighMemory);
         }
@@ -96,7 +102,7 @@ impl Guest {
         }
         let board = Board::new(ram, ept, apic, roms, has_shadow)?;
         board.load(&plan, true)?;
-        Ok(Self { plan, devices, board, has_firmware: has_shadow, signature })
+        Ok(Self { plan, devices, board, has_firmware: has_reset_vector, sees_xen, signature })
     }
 
     /// Returns the registers of its CPU at power-on.
@@ -114,6 +120,19 @@ fn kernel_start(
         Boot::new(Image::new(kernel.bytes)).command_line(config.guest_command_line.as_bytes());
     boot.initrd = initrd.map(|initrd| Image::new(initrd.bytes));
     Start::Kernel { boot, protocol: config.protocol }
+}
+
+fn hvmloader_start(
+    hvmloader: &Module,
+    firmware: &Module,
+    floppy: Option<Vec<u8>>,
+    config: &Config<'static>,
+) -> Start<'static> {
+    let firmware = GuestModule { image: Image::new(firmware.bytes), command_line: b"firmware" };
+    // One guest in the life of the hypervisor.
+    let modules = Box::leak(Box::new([firmware]));
+    let boot = Boot::new(Image::new(hvmloader.bytes)).modules(modules);
+    Start::Hvmloader { boot, floppy, hand_over: config.hand_over }
 }
 
 /// Copies a ROM to memory of its own.

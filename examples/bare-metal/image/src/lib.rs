@@ -14,7 +14,7 @@ mod wire;
 
 pub use acpi::enabled_processors;
 pub use boot_info::{BootError, BootInfo, Loader, Module, Physical};
-pub use config::{Config, ConfigError, FieldValue};
+pub use config::{Config, ConfigError, FieldValue, hand_over};
 pub use cpuid::{Cpuid, GuestCpu, guest_cpuid};
 pub use cpuid_table::{CpuidAnswer, CpuidTable};
 pub use wire::{Channel, Decoder, Encoder};

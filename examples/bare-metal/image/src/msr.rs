@@ -1,7 +1,7 @@
 //! MSRs whose accesses exit.
 
 use guest_state::{FIXED_MTRRS, Mtrrs, cr0, efer};
-use machine::LocalApic;
+use machine::{LocalApic, Xen};
 use vmx::hardware::{CurrentVmcs, ScratchRegisters};
 use vmx::{Event, VmcsAccess, field};
 
@@ -134,6 +134,7 @@ impl Session<'_> {
                 let effect = board.apic.write_msr(index, value, now).map_err(|_| Refused)?;
                 board.apic_effect(effect, devices);
             }
+            Xen::HYPERCALL_MSR if devices.write_hypercall_page(value, board) => {}
             number::MTRR_CAP => return Err(Refused),
             _ => *mtrr(&mut self.cpu.msrs.mtrrs, index).ok_or(Refused)? = value,
         }

@@ -3,6 +3,7 @@
 use alloc::vec;
 
 use bare_metal_image::{Config, FieldValue};
+use machine::Xen;
 use vmx::hardware::{CurrentVmcs, ExtendedState, GuestContext, XsaveBlock};
 use vmx::{Controls, HostState, VmcsAccess, check_live};
 
@@ -26,7 +27,10 @@ pub(crate) fn run(
     config: &Config<'_>,
 ) -> u8 {
     let start = rdtsc();
-    let cpu = Cpu::new(controls, vmcs.caps(), &guest.board, clock.hertz());
+    let mut cpu = Cpu::new(controls, vmcs.caps(), &guest.board, clock.hertz());
+    if guest.sees_xen {
+        Xen::leaves().into_iter().for_each(|(leaf, answer)| cpu.cpuid_table.set(leaf, answer));
+    }
     let mut session = Session::new(guest, clock, cpu, config.exit_on_reset);
     let mut context = GuestContext::new(&session.guest.first_state());
     let ended = prepare(&mut vmcs, controls, host, &session.guest.board)
