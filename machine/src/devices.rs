@@ -75,6 +75,12 @@ impl<'a> Devices<'a> {
         Self { hypercalls: Some(Hypercalls::default()), ..self }
     }
 
+    /// Adds the PCI function that says where the power management is.
+    pub(crate) const fn with_power_management_function(mut self) -> Self {
+        self.pci.add_power_management();
+        self
+    }
+
     /// Returns every device to its state after a reset. The clock runs on, and the CMOS keeps what
     /// its battery keeps.
     pub fn reset(&mut self) {

@@ -22,4 +22,10 @@ pub enum Error {
     /// The firmware configuration can't be built.
     #[error("can't build the firmware configuration")]
     FwCfg(#[from] fw_cfg::Error),
+    /// A kernel, initrd or command line for firmware to start is longer than it can be told.
+    #[error("{size_bytes} bytes, more than firmware can be told of")]
+    TooLong {
+        /// How long it is.
+        size_bytes: usize,
+    },
 }

@@ -11,7 +11,7 @@ use guest_state::MemoryKind;
 
 use smbios_builder::FwCfgFiles;
 
-use crate::{Error, Tables};
+use crate::{EfiKernel, Error, Tables};
 
 const RSDP_FILE: &str = "etc/acpi/rsdp";
 const TABLES_FILE: &str = "etc/acpi/tables";
@@ -21,22 +21,19 @@ const FLOPPY_FILE: &str = "floppyimg/hvkit.img";
 
 /// Fills the configuration device: CPUs, memory map, ACPI tables and the script that places
 /// them, SMBIOS tables.
-pub(crate) fn build_fw_cfg(
+pub(crate) fn build_fw_cfg<'a>(
     memory: &MemoryMap,
     cpus: u32,
     tables: &Tables,
-    floppy: Option<Vec<u8>>,
-) -> Result<FwCfg<'static>, Error> {
+    boot: FirmwareBoot<'a>,
+) -> Result<FwCfg<'a>, Error> {
     // RAM alone: what lies below 1 MiB the firmware knows better.
     let ram = memory.e820().filter(|entry| entry.kind.get() == MemoryKind::RAM.0);
     let mut builder = counted(cpus)?.e820(ram)?;
     for (name, contents) in tables.fw_cfg_files()? {
         builder = builder.file(name, contents)?;
     }
-    if let Some(floppy) = floppy {
-        builder = builder.file(FLOPPY_FILE, floppy)?;
-    }
-    Ok(builder.build())
+    Ok(offer(builder, boot)?.build())
 }
 
 /// Fills the configuration device of a machine whose hvmloader brings tables and memory map: what is
@@ -45,15 +42,42 @@ pub(crate) fn build_bare_fw_cfg(
     cpus: u32,
     floppy: Option<Vec<u8>>,
 ) -> Result<FwCfg<'static>, Error> {
-    let mut builder = counted(cpus)?;
-    if let Some(floppy) = floppy {
-        builder = builder.file(FLOPPY_FILE, floppy)?;
-    }
-    Ok(builder.build())
+    let boot = floppy.map_or(FirmwareBoot::Nothing, FirmwareBoot::Floppy);
+    Ok(offer(counted(cpus)?, boot)?.build())
+}
+
+/// What firmware finds to boot.
+pub(crate) enum FirmwareBoot<'a> {
+    Nothing,
+    /// For SeaBIOS.
+    Floppy(Vec<u8>),
+    /// For UEFI.
+    Kernel(EfiKernel<'a>),
+}
+
+fn offer<'a>(builder: Builder<'a>, boot: FirmwareBoot<'a>) -> Result<Builder<'a>, Error> {
+    let EfiKernel { kernel, initrd, command_line } = match boot {
+        FirmwareBoot::Nothing => return Ok(builder),
+        FirmwareBoot::Floppy(floppy) => return Ok(builder.file(FLOPPY_FILE, floppy)?),
+        FirmwareBoot::Kernel(kernel) => kernel,
+    };
+    // The kernel is one file: the part that other loaders take for themselves is left empty.
+    let text = [command_line, &[0]].concat();
+    Ok(builder
+        .number_u32(Key::KERNEL_SIZE, size(kernel)?)?
+        .item(Key::KERNEL_DATA, kernel)?
+        .number_u32(Key::INITRD_SIZE, size(initrd)?)?
+        .item(Key::INITRD_DATA, initrd)?
+        .number_u32(Key::CMDLINE_SIZE, size(&text)?)?
+        .item(Key::CMDLINE_DATA, text)?)
+}
+
+fn size(bytes: &[u8]) -> Result<u32, Error> {
+    u32::try_from(bytes.len()).map_err(|_| Error::TooLong { size_bytes: bytes.len() })
 }
 
 /// Begins with the number of CPUs.
-fn counted(cpus: u32) -> Result<Builder<'static>, Error> {
+fn counted<'a>(cpus: u32) -> Result<Builder<'a>, Error> {
     let cpus = u16::try_from(cpus).unwrap_or(u16::MAX);
     Ok(FwCfg::builder().number_u16(Key::NB_CPUS, cpus)?.number_u16(Key::MAX_CPUS, cpus)?)
 }

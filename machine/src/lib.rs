@@ -21,7 +21,7 @@ pub use error::Error;
 pub use execute::{
     Exception, ExecuteError, Executed, InstructionBytes, MemoryBus, REPEAT_LIMIT, execute,
 };
-pub use platform::{HandOver, Machine, Platform, Start};
+pub use platform::{EfiKernel, HandOver, Machine, Platform, Start};
 pub use tables::Tables;
 pub use xen::Xen;
 

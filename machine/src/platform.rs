@@ -6,8 +6,9 @@ use alloc::vec::Vec;
 use boot_plan::{BootPlan, Layout, MemoryMap, Placement, Request};
 use elf_boot::{Boot, Protocol, plan_boot};
 use guest_state::{Gpa, GpaRange, MemoryKind, VcpuState};
-use hvmloader_core::{Bios, cmos_registers};
+use hvmloader_core::{Bios, OvmfFlash, cmos_registers};
 
+use crate::firmware::FirmwareBoot;
 use crate::{Devices, Error, Tables, firmware};
 
 /// Where the RSDP stands for guests that are started directly: the first place that a scan finds.
@@ -54,6 +55,15 @@ pub enum Start<'a> {
         /// A floppy that the firmware finds in its configuration and may boot.
         floppy: Option<Vec<u8>>,
     },
+    /// UEFI firmware in flash, at the reset vector: OVMF.
+    Uefi {
+        /// The code, or variables and code in one image.
+        code: &'a [u8],
+        /// The variables, or nothing. The firmware sees them as they are here at each start.
+        variables: &'a [u8],
+        /// A kernel that the firmware finds in its configuration and starts as an EFI application.
+        kernel: Option<EfiKernel<'a>>,
+    },
     /// An hvmloader, which puts firmware in its place and jumps to it.
     Hvmloader {
         /// The hvmloader, to be started by PVH, with the firmware as its module `firmware`.
@@ -63,6 +73,17 @@ pub enum Start<'a> {
         /// From whom the firmware is to have its tables.
         hand_over: HandOver,
     },
+}
+
+/// A kernel for UEFI firmware to start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EfiKernel<'a> {
+    /// The file, an EFI application: a bzImage with an EFI stub is one.
+    pub kernel: &'a [u8],
+    /// The initial RAM disk, or nothing.
+    pub initrd: &'a [u8],
+    /// The command line, without a zero byte.
+    pub command_line: &'a [u8],
 }
 
 /// How firmware that an hvmloader starts comes by tables and memory map.
@@ -118,12 +139,29 @@ impl<'a> Platform<'a> {
             },
             Start::Firmware { image, floppy } => {
                 let bios = Bios::new(image)?;
-                let fw_cfg = firmware::build_fw_cfg(&memory, self.cpus, &tables, floppy)?;
+                let boot = floppy.map_or(FirmwareBoot::Nothing, FirmwareBoot::Floppy);
+                let fw_cfg = firmware::build_fw_cfg(&memory, self.cpus, &tables, boot)?;
                 let mut plan = BootPlan::new(memory);
                 plan.placements.extend(bios.placements());
                 plan.vcpus.push(bios.reset_state(signature));
                 let devices = Devices::new(self.epoch_seconds, Some(fw_cfg));
                 Machine { plan, devices, has_shadow: true, has_reset_vector: true, sees_xen: false }
+            }
+            Start::Uefi { code, variables, kernel } => {
+                let flash = OvmfFlash::new(code, variables)?;
+                let boot = kernel.map_or(FirmwareBoot::Nothing, FirmwareBoot::Kernel);
+                let fw_cfg = firmware::build_fw_cfg(&memory, self.cpus, &tables, boot)?;
+                let mut plan = BootPlan::new(memory);
+                plan.placements.extend(flash.placements());
+                plan.vcpus.push(flash.reset_state(signature));
+                let devices = Devices::new(self.epoch_seconds, Some(fw_cfg));
+                Machine {
+                    plan,
+                    devices: devices.with_power_management_function(),
+                    has_shadow: false,
+                    has_reset_vector: true,
+                    sees_xen: false,
+                }
             }
             Start::Hvmloader { boot, floppy, hand_over } => {
                 let epoch = self.epoch_seconds;
@@ -133,7 +171,8 @@ impl<'a> Platform<'a> {
                         Devices::new(epoch, Some(fw_cfg)).with_xen()
                     }
                     HandOver::FwCfg => {
-                        let fw_cfg = firmware::build_fw_cfg(&memory, self.cpus, &tables, floppy)?;
+                        let boot = floppy.map_or(FirmwareBoot::Nothing, FirmwareBoot::Floppy);
+                        let fw_cfg = firmware::build_fw_cfg(&memory, self.cpus, &tables, boot)?;
                         Devices::new(epoch, Some(fw_cfg))
                     }
                 };

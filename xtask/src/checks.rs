@@ -12,7 +12,7 @@ use anyhow::{Context, Result, ensure};
 use crate::judge::{Fault, NONCE_OPTION, judge, new_nonce};
 use crate::rigs::{Boot, Check, Host, Need, Prints, Rig};
 use crate::toolbox::Toolbox;
-use crate::tools::{BUSYBOX, QEMU, SEABIOS};
+use crate::tools::{BUSYBOX, QEMU};
 use crate::{bench, guest_tables, initrd, nested, paths, process, repository, ticks};
 
 /// How long cargo may build and test.
@@ -181,6 +181,10 @@ fn boot_guest(boot: &Boot, log: &mut Log) -> Result<Verdict> {
         Host::Qemu => log.run_guest(&mut qemu(boot, &nonce)?)?,
     };
     let faults = judge(status, &console, &nonce, boot.starts);
+    let text = String::from_utf8_lossy(&console);
+    if let Some(missing) = boot.prints.iter().find(|wanted| !text.contains(**wanted)) {
+        return Ok(Verdict::Failed(format!("did not print {missing:?}")));
+    }
     if let (Some(cpus), []) = (boot.tables_of_cpus, faults.as_slice()) {
         let differences = guest_tables::compare(&console, cpus, |cpus, place| {
             let folder = log.path.with_extension("files");
@@ -279,16 +283,12 @@ fn vmm_arguments(boot: &Boot, nonce: &str) -> Result<Vec<OsString>> {
         arguments.extend(["--cpus".into(), cpus.to_string().into()]);
     }
     arguments.extend(["--cmdline".into(), command_line.into()]);
-    if boot.firmware {
-        arguments.extend(["--firmware".into(), seabios()?.into()]);
+    if let Some((tool, file)) = boot.firmware {
+        let firmware = Toolbox::ensure(&[tool])?.path(tool, file);
+        arguments.extend(["--firmware".into(), firmware.into()]);
     }
     arguments.extend(boot.options.iter().map(OsString::from));
     Ok(arguments)
-}
-
-fn seabios() -> Result<PathBuf> {
-    let toolbox = Toolbox::ensure(&[&SEABIOS])?;
-    Ok(toolbox.path(&SEABIOS, "usr/share/seabios/bios-256k.bin"))
 }
 
 /// QEMU with the guest on a platform of its own.

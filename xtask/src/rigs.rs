@@ -65,8 +65,8 @@ pub(crate) struct Boot {
     /// The kernel and its file, which brings our user space along; without one, the host's own
     /// default guest.
     pub(crate) kernel: Option<(&'static Tool, &'static str)>,
-    /// Whether SeaBIOS starts it, from the reset vector.
-    pub(crate) firmware: bool,
+    /// The firmware that starts it, from the reset vector, and its file.
+    pub(crate) firmware: Option<(&'static Tool, &'static str)>,
     /// More arguments for the host.
     pub(crate) options: &'static [&'static str],
     /// More words for the guest's command line.
@@ -81,6 +81,8 @@ pub(crate) struct Boot {
     /// How many CPUs a Linux has to find, if it is also to find the tables of such a machine; see
     /// [`mod@crate::guest_tables`].
     pub(crate) tables_of_cpus: Option<u32>,
+    /// What the guest has to print besides.
+    pub(crate) prints: &'static [&'static str],
 }
 
 /// A kernel that does not power off, or not by itself.
@@ -115,17 +117,22 @@ pub(crate) enum Host {
 const GUEST: Boot = Boot {
     host: Host::Kvm,
     kernel: None,
-    firmware: false,
+    firmware: None,
     options: &[],
     words: "",
     features: &[],
     starts: 1,
     broken_table: false,
     tables_of_cpus: None,
+    prints: &[],
 };
 
+const SEABIOS_FILE: (&Tool, &str) = (&SEABIOS, "usr/share/seabios/bios-256k.bin");
+const OVMF_FILE: (&Tool, &str) = (&OVMF, "usr/share/OVMF/OVMF_CODE_4M.fd");
+
 /// The tour behind SeaBIOS, which an hvmloader started as on Xen.
-const VIA_HVMLOADER: Boot = Boot { firmware: true, options: &["--via-hvmloader"], ..GUEST };
+const VIA_HVMLOADER: Boot =
+    Boot { firmware: Some(SEABIOS_FILE), options: &["--via-hvmloader"], ..GUEST };
 
 const KVM: &[Need] = &[Need::Kvm];
 const KVM_SEABIOS: &[Need] = &[Need::Kvm, Need::Tool(&SEABIOS)];
@@ -144,6 +151,8 @@ const NESTED_BOOKWORM: &[Need] = &[
     Need::Tool(&LINUX_BOOKWORM),
 ];
 
+const NESTED_OVMF: &[Need] =
+    &[Need::Tool(&QEMU), Need::Tool(&BUSYBOX), Need::Tool(&LINUX_TRIXIE), Need::Tool(&OVMF)];
 const NESTED_XEN: &[Need] =
     &[Need::Tool(&QEMU), Need::Tool(&BUSYBOX), Need::Tool(&LINUX_TRIXIE), Need::Tool(&XEN)];
 const NESTED_MEMTEST: &[Need] =
@@ -289,12 +298,12 @@ pub(crate) static ALL: &[Rig] = &[
     cargo("unit-release", Tier::Full, &["test", "--workspace", "--release"]),
     on_kvm("kvm-tour", KVM, GUEST),
     on_kvm("kvm-tour-multiboot", KVM, Boot { options: &["--protocol", "multiboot"], ..GUEST }),
-    on_kvm("kvm-seabios", KVM_SEABIOS, Boot { firmware: true, ..GUEST }),
+    on_kvm("kvm-seabios", KVM_SEABIOS, Boot { firmware: Some(SEABIOS_FILE), ..GUEST }),
     // A hard reset, and two that reset the CPU alone, which SeaBIOS makes a hard one.
     on_kvm(
         "kvm-seabios-resets",
         KVM_SEABIOS,
-        Boot { firmware: true, words: "hvkit.resets=cf9,64,92", starts: 4, ..GUEST },
+        Boot { firmware: Some(SEABIOS_FILE), words: "hvkit.resets=cf9,64,92", starts: 4, ..GUEST },
     ),
     // By an hvmloader in the guest: what the tour finds is held against a direct start.
     Rig {
@@ -337,6 +346,23 @@ pub(crate) static ALL: &[Rig] = &[
     linux_6_1("nested-amd-bzimage-6.1", "vmlinuz", &["--protocol", "linux64"]),
     linux_6_1("nested-amd-pvh-6.1", "vmlinux", &["--protocol", "pvh"]),
     linux_6_1("nested-amd-linux64-6.1", "vmlinux", &["--protocol", "linux64"]),
+    // The firmware finds the kernel in its configuration, and starts it as an EFI application; the
+    // tables are ours all the same.
+    on_nested(
+        "nested-amd-ovmf",
+        NESTED_OVMF,
+        Boot {
+            kernel: Some((&LINUX_TRIXIE, "vmlinuz")),
+            firmware: Some(OVMF_FILE),
+            prints: &[
+                "EFI stub: Loaded initrd from LINUX_EFI_INITRD_MEDIA_GUID device path",
+                "efi: EFI v2.7 by Debian distribution of EDK II",
+                "DMI: hvkit Virtual Machine",
+                "ACPI: XSDT",
+            ],
+            ..GUEST
+        },
+    ),
     linux("nested-amd-linux32", "vmlinuz", &["--protocol", "linux32"]),
     xen(
         "nested-amd-xen-multiboot2",
@@ -372,7 +398,7 @@ pub(crate) static ALL: &[Rig] = &[
             texts: &["Memtest86+ v7.20", "hvkit Virtual Machine", "[Address test, walking ones"],
         }),
     },
-    on_bochs("bochs-seabios", BOCHS_SEABIOS, Boot { firmware: true, ..GUEST }),
+    on_bochs("bochs-seabios", BOCHS_SEABIOS, Boot { firmware: Some(SEABIOS_FILE), ..GUEST }),
     on_bochs("bochs-hvmloader", BOCHS_SEABIOS, VIA_HVMLOADER),
     on_bochs(
         "bochs-hvmloader-fw-cfg",

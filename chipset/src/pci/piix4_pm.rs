@@ -56,6 +56,24 @@ impl Piix4Pm {
         Self { config }
     }
 
+    /// The function as firmware leaves it: its registers placed at the port `pm_base`, a multiple of
+    /// 64. It is so after a reset, too.
+    #[must_use]
+    pub const fn placed(pm_base: u16) -> Self {
+        let [low, high] = (pm_base & 0xFFC0).to_le_bytes();
+        let mut function = Self::new();
+        function.config.set(Self::PM_BASE, low | 1);
+        function.config.set(Self::PM_BASE + 1, high);
+        function.config.set(Self::PM_MISCELLANEOUS, Self::PM_IO_ENABLE);
+        function
+    }
+
+    /// Tells whether a configuration register says where the ports are, or that they are there.
+    #[must_use]
+    pub const fn places(register: u8) -> bool {
+        matches!(register, Self::PM_BASE | 0x41 | Self::PM_MISCELLANEOUS)
+    }
+
     /// Returns to the state at power-on.
     pub const fn reset(&mut self) {
         *self = Self::new();

@@ -7,7 +7,7 @@
 //! `HVKIT_VMLINUX=FILE` takes that kernel instead.
 //!
 //! Without a lease (see `sys/file.rs`) the file is read, and the first figure says so.
-#![allow(clippy::unwrap_used, missing_docs, reason = "a bench")]
+#![allow(clippy::unwrap_used, clippy::cast_precision_loss, missing_docs, reason = "a bench")]
 
 use std::fs::{self, File};
 use std::hint::black_box;
@@ -63,7 +63,7 @@ fn main() {
 }
 
 fn make_kernel(path: &Path) -> PathBuf {
-    let bytes: Vec<u8> = (0..22 * MIB).map(|at| (at / 7) as u8).collect();
+    let bytes: Vec<u8> = (0..22 * MIB).map(|at| (at / 7).to_le_bytes()[0]).collect();
     let segments = SEGMENTS.map(|(start, size)| {
         let bss = if start == 60 { BSS } else { 0 };
         let memory = (size * MIB + bss) as u64;
@@ -104,7 +104,7 @@ fn ours(path: &Path, parts: &[(u64, &[u8])]) -> [Duration; 2] {
     let start = Instant::now();
     let loaded = Loaded::new(path, MEMORY.0).unwrap();
     let ready = start.elapsed();
-    read_all(parts, |gpa, buffer| loaded.read(gpa, buffer));
+    read_all(parts, |gpa, buffer| assert!(loaded.read(gpa, buffer)));
     [ready, start.elapsed()]
 }
 

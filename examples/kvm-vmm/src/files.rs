@@ -113,8 +113,22 @@ fn read_open(path: &Path, file: File, size: usize, most: u64) -> Result<Vec<u8>,
 
 /// Finds SeaBIOS among the places where it is installed.
 pub(crate) fn seabios() -> Result<PathBuf, Failure> {
-    find(Wanted::SeaBios).map_err(|NotInstalled { places }| Failure::NotInstalled {
-        name: "SeaBIOS",
-        places: places.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", "),
-    })
+    find(Wanted::SeaBios).map_err(not_installed("SeaBIOS"))
+}
+
+/// Finds OVMF: code and variables, or one image of both.
+pub(crate) fn ovmf() -> Result<(PathBuf, Option<PathBuf>), Failure> {
+    let code = find(Wanted::OvmfCode).map_err(not_installed("OVMF"));
+    let parts = code.and_then(|code| {
+        let variables = find(Wanted::OvmfVariables).map_err(not_installed("OVMF's variables"))?;
+        Ok((code, Some(variables)))
+    });
+    parts.or_else(|failure| find(Wanted::Ovmf).map(|both| (both, None)).map_err(|_| failure))
+}
+
+fn not_installed(name: &'static str) -> impl FnOnce(NotInstalled) -> Failure {
+    move |NotInstalled { places }| {
+        let places: Vec<_> = places.iter().map(|path| path.display().to_string()).collect();
+        Failure::NotInstalled { name, places: places.join(", ") }
+    }
 }

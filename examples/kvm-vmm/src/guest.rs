@@ -1,13 +1,13 @@
 //! What runs: the files that the options name, and the machine that is built from them.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use boot_plan::FileId;
 use elf_boot::{Boot, Image, Module};
-use firmware_blobs::{Firmware as Kind, identify};
-use machine::{Machine, Platform, Start};
+use firmware_blobs::{Firmware as Kind, FlashPart, identify};
+use machine::{EfiKernel, Machine, Platform, Start};
 
 use crate::failure::Failure;
 use crate::files::{self, GuestFile, MappedFiles};
@@ -26,8 +26,26 @@ pub(crate) struct Inputs {
 #[derive(Debug)]
 enum Started {
     Tour,
-    Kernel { kernel: GuestFile, initrd: Option<GuestFile> },
-    Firmware(Vec<u8>),
+    Kernel(Kernel),
+    Bios(Vec<u8>),
+    Uefi { code: Vec<u8>, variables: Vec<u8>, kernel: Option<Kernel> },
+}
+
+/// A kernel, and what comes with it.
+#[derive(Debug)]
+struct Kernel {
+    kernel: GuestFile,
+    initrd: Option<GuestFile>,
+}
+
+impl Kernel {
+    /// Opens the files that `options` name; `None` if they name no kernel.
+    fn open(options: &Options) -> Result<Option<Self>, Failure> {
+        let open = |path: &PathBuf| GuestFile::open(path, options.memory_bytes);
+        let Some(kernel) = &options.kernel else { return Ok(None) };
+        let initrd = options.initrd.as_ref().map(open).transpose()?;
+        Ok(Some(Self { kernel: open(kernel)?, initrd }))
+    }
 }
 
 /// What plans call the files of a kernel.
@@ -40,23 +58,22 @@ const MOST_FIRMWARE_BYTES: u64 = 16 << 20;
 impl Inputs {
     /// Reads the files that `options` name.
     pub(crate) fn read(options: &Options) -> Result<Self, Failure> {
-        let most = options.memory_bytes;
-        let start = match (&options.kernel, &options.firmware) {
-            (_, Some(Firmware::SeaBios)) => Started::Firmware(firmware(&files::seabios()?)?),
-            (_, Some(Firmware::File(path))) => Started::Firmware(firmware(path)?),
-            (Some(kernel), None) => Started::Kernel {
-                kernel: GuestFile::open(kernel, most)?,
-                initrd: options
-                    .initrd
-                    .as_ref()
-                    .map(|path| GuestFile::open(path, most))
-                    .transpose()?,
-            },
-            (None, None) => Started::Tour,
+        let start = match &options.firmware {
+            Some(Firmware::SeaBios) => Started::Bios(read_firmware(&files::seabios()?)?),
+            Some(Firmware::Ovmf) => {
+                let (code, variables) = files::ovmf()?;
+                Started::Uefi {
+                    code: read_firmware(&code)?,
+                    variables: variables.map_or(Ok(Vec::new()), |path| read_firmware(&path))?,
+                    kernel: Kernel::open(options)?,
+                }
+            }
+            Some(Firmware::File(path)) => firmware(path, options)?,
+            None => Kernel::open(options)?.map_or(Started::Tour, Started::Kernel),
         };
         let mut command_line = options.cmdline.clone();
         let has_nonce = command_line.split_ascii_whitespace().any(|word| word.starts_with(NONCE));
-        if !matches!(start, Started::Kernel { .. }) && !has_nonce {
+        if matches!(start, Started::Tour | Started::Bios(_)) && !has_nonce {
             // The tour prints what it was given: a value of this run shows that this run printed it.
             let nonce = RandomState::new().build_hasher().finish();
             let space = if command_line.is_empty() { "" } else { " " };
@@ -68,8 +85,8 @@ impl Inputs {
     /// Returns what an hvmloader needs besides itself, for [`machine`](Self::machine).
     pub(crate) fn modules(&self) -> [Module<'_>; 1] {
         let firmware = match &self.start {
-            Started::Firmware(image) => image.as_slice(),
-            Started::Tour | Started::Kernel { .. } => &[],
+            Started::Bios(image) => image.as_slice(),
+            Started::Tour | Started::Kernel(_) | Started::Uefi { .. } => &[],
         };
         [Module { image: Image::new(firmware), command_line: b"firmware" }]
     }
@@ -83,11 +100,20 @@ impl Inputs {
     ) -> Result<Machine<'a>, Failure> {
         let start = match &self.start {
             Started::Tour => self.kernel(Image::new(guest_images::TOUR), None, options),
-            Started::Kernel { kernel, initrd } => {
+            Started::Kernel(Kernel { kernel, initrd }) => {
                 let initrd = initrd.as_ref().map(|file| file.image(INITRD));
                 self.kernel(kernel.image(KERNEL), initrd, options)
             }
-            Started::Firmware(image) => {
+            Started::Uefi { code, variables, kernel } => Start::Uefi {
+                code,
+                variables,
+                kernel: kernel.as_ref().map(|Kernel { kernel, initrd }| EfiKernel {
+                    kernel: kernel.bytes(),
+                    initrd: initrd.as_ref().map_or(&[], GuestFile::bytes),
+                    command_line: self.command_line.as_bytes(),
+                }),
+            },
+            Started::Bios(image) => {
                 let floppy = guest_images::tour_floppy(&self.command_line)
                     .map_err(|error| Failure::image("tour floppy", &error))?;
                 let floppy = Some(floppy);
@@ -124,7 +150,12 @@ impl Inputs {
 
     /// Returns the files that are mapped, and so may be in guest memory.
     pub(crate) fn mapped_files(&self) -> MappedFiles<'_> {
-        let Started::Kernel { kernel, initrd } = &self.start else { return MappedFiles::default() };
+        let kernel = match &self.start {
+            Started::Kernel(kernel) => Some(kernel),
+            Started::Uefi { kernel, .. } => kernel.as_ref(),
+            Started::Tour | Started::Bios(_) => None,
+        };
+        let Some(Kernel { kernel, initrd }) = kernel else { return MappedFiles::default() };
         let files = [(KERNEL, Some(kernel)), (INITRD, initrd.as_ref())];
         let mapped = files.into_iter().filter_map(|(id, file)| match file {
             Some(GuestFile::Mapped(file)) => Some((id, file)),
@@ -136,24 +167,47 @@ impl Inputs {
     /// What an error about the machine is about, as far as it is one file.
     fn name(&self, options: &Options) -> String {
         let path = match (&self.start, &options.firmware, &options.kernel) {
-            (Started::Kernel { .. }, _, Some(kernel)) => kernel,
-            (Started::Firmware(_), Some(Firmware::File(firmware)), _) => firmware,
+            (Started::Kernel(_), _, Some(kernel)) => kernel,
+            (Started::Bios(_) | Started::Uefi { .. }, Some(Firmware::File(firmware)), _) => {
+                firmware
+            }
             _ => return "guest".to_owned(),
         };
         path.display().to_string()
     }
 }
 
-/// Reads a BIOS. What is known to be something else is refused; what nobody knows may be one.
-fn firmware(path: &Path) -> Result<Vec<u8>, Failure> {
-    let image = files::read(path, MOST_FIRMWARE_BYTES)?;
-    match identify(&image) {
-        Ok(Kind::Bios(_) | Kind::Qboot) | Err(_) => Ok(image),
+fn read_firmware(path: &Path) -> Result<Vec<u8>, Failure> {
+    files::read(path, MOST_FIRMWARE_BYTES)
+}
+
+/// Reads firmware, and finds out what it is. What is known to be something that can't be started is
+/// refused; what nobody knows may be a BIOS.
+fn firmware(path: &Path, options: &Options) -> Result<Started, Failure> {
+    let image = read_firmware(path)?;
+    let at = path.display();
+    let is_uefi = match identify(&image) {
+        Ok(Kind::Bios(_) | Kind::Qboot) | Err(_) => false,
+        Ok(Kind::Ovmf(flash)) if flash.part != FlashPart::Variables => true,
         Ok(other) => {
-            let path = path.display();
-            Err(Failure::Image(format!("{path}: {other}; --firmware takes a BIOS alone")))
+            let refused = format!("{at}: {other}; --firmware takes a BIOS or OVMF's code");
+            return Err(Failure::Image(refused));
         }
+    };
+    if is_uefi && options.via_hvmloader.is_some() {
+        return Err(Failure::Usage(format!("--via-hvmloader starts a BIOS; {at} is OVMF")));
     }
+    if is_uefi {
+        return Ok(Started::Uefi {
+            code: image,
+            variables: Vec::new(),
+            kernel: Kernel::open(options)?,
+        });
+    }
+    if options.kernel.is_some() {
+        return Err(Failure::Usage(format!("--kernel: {at} is a BIOS, which starts no kernel")));
+    }
+    Ok(Started::Bios(image))
 }
 
 /// Faults that a guest's command line asks for, so that tests see what becomes of them.

@@ -40,11 +40,8 @@ impl Loaded {
         Ok(Self { memory, _inputs: inputs })
     }
 
-    /// Reads guest memory.
-    ///
-    /// # Panics
-    /// If there is none.
-    pub fn read(&self, gpa: u64, buffer: &mut [u8]) {
-        self.memory.ram.read_slice(buffer, GuestAddress(gpa)).expect("guest memory");
+    /// Reads guest memory; tells whether there is some.
+    pub fn read(&self, gpa: u64, buffer: &mut [u8]) -> bool {
+        self.memory.ram.read_slice(buffer, GuestAddress(gpa)).is_ok()
     }
 }

@@ -22,9 +22,10 @@ What runs:
   --cmdline TEXT        its command line
   --protocol NAME       how to start it: auto, pvh, multiboot2, multiboot, linux64, linux32;
                         default: auto, the first of these that will do
-  --firmware FILE|seabios
-                        firmware to start at the reset vector instead; it finds the tour guest on a
-                        floppy
+  --firmware FILE|seabios|ovmf
+                        firmware to start at the reset vector instead: a BIOS, which finds the tour
+                        guest on a floppy, or OVMF, which starts the kernel that is given as an EFI
+                        application, or else its shell; its variables last until the guest ends
   --via-hvmloader[=xen|fw-cfg]
                         an hvmloader in the guest puts the firmware in place, and jumps to it; the
                         firmware takes its tables from there, as on Xen, or from the configuration
@@ -91,6 +92,8 @@ pub(crate) struct Options {
 pub(crate) enum Firmware {
     /// SeaBIOS, from where packages put it.
     SeaBios,
+    /// OVMF, likewise.
+    Ovmf,
     /// This file.
     File(PathBuf),
 }
@@ -224,6 +227,7 @@ fn option(
             let value = value()?;
             options.firmware = Some(match value.to_str() {
                 Some("seabios") => Firmware::SeaBios,
+                Some("ovmf") => Firmware::Ovmf,
                 _ => Firmware::File(value.into()),
             });
         }
@@ -283,16 +287,17 @@ fn check(options: &Options) -> Result<(), String> {
         let (bytes, least, most) = (options.memory_bytes, least >> 20, most >> 30);
         return Err(format!("--memory: {bytes} bytes; a guest has from {least}M to {most}G"));
     }
-    if options.firmware.is_some() {
-        for (name, given) in [
-            ("kernel", options.kernel.is_some()),
-            ("initrd", options.initrd.is_some()),
-            ("protocol", options.protocol.is_some()),
-        ] {
-            if given {
-                return Err(format!("--{name} starts a kernel directly: not with --firmware"));
-            }
-        }
+    if options.firmware.is_some() && options.protocol.is_some() {
+        return Err("--protocol starts a kernel directly: not with --firmware".to_owned());
+    }
+    if options.firmware == Some(Firmware::SeaBios) && options.kernel.is_some() {
+        return Err("--kernel: a BIOS starts no kernel; OVMF does".to_owned());
+    }
+    if options.firmware == Some(Firmware::Ovmf) && options.via_hvmloader.is_some() {
+        return Err("--via-hvmloader starts a BIOS: not with --firmware ovmf".to_owned());
+    }
+    if options.initrd.is_some() && options.kernel.is_none() {
+        return Err("--initrd is a kernel's: only with --kernel".to_owned());
     }
     if options.via_hvmloader.is_some() && options.firmware.is_none() {
         return Err("--via-hvmloader brings firmware to its place: only with --firmware".to_owned());
@@ -375,8 +380,17 @@ mod tests {
             (&["--timeout", "NaN"], "--timeout NaN: not a number of seconds above zero"),
             (
                 &["--firmware", "seabios", "--kernel", "x"],
-                "--kernel starts a kernel directly: not with --firmware",
+                "--kernel: a BIOS starts no kernel; OVMF does",
             ),
+            (
+                &["--firmware", "ovmf", "--protocol", "pvh"],
+                "--protocol starts a kernel directly: not with --firmware",
+            ),
+            (
+                &["--firmware", "ovmf", "--via-hvmloader"],
+                "--via-hvmloader starts a BIOS: not with --firmware ovmf",
+            ),
+            (&["--initrd", "x"], "--initrd is a kernel's: only with --kernel"),
             (
                 &["--via-hvmloader"],
                 "--via-hvmloader brings firmware to its place: only with --firmware",

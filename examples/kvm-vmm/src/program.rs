@@ -95,7 +95,7 @@ impl<'h, 'm> Run<'h, 'm> {
         stats: Stats,
     ) -> Result<Self, Failure> {
         let Machine { plan, devices, has_shadow, has_reset_vector, sees_xen } = machine;
-        let debugcon = match (&options.debugcon, has_shadow) {
+        let debugcon = match (&options.debugcon, has_shadow || has_reset_vector) {
             (Some(debugcon), _) => debugcon,
             (None, true) => &Debugcon::Stderr,
             (None, false) => &Debugcon::Null,
