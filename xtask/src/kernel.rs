@@ -11,13 +11,17 @@ use crate::process;
 
 /// Gives the kernel unpacked in `root` the names `vmlinuz`, `vmlinux` and `modules`.
 pub(crate) fn finish(root: &Path) -> Result<()> {
-    let image = only_entry(&root.join("boot"), "vmlinuz-")?;
-    let elf = vmlinux(&fs::read(&image)?).context(image.display().to_string())?;
-    fs::write(root.join("vmlinux"), elf)?;
-    // Debian 13 moved the modules under usr.
+    // Debian 13 moved the modules under usr, and its successor the kernel to the modules.
     let folders = [root.join("usr/lib/modules"), root.join("lib/modules")];
     let folder = folders.iter().find(|folder| folder.exists()).context("no modules")?;
     let modules = only_entry(folder, "")?;
+    let beside = modules.join("vmlinuz");
+    let image = match beside.exists() {
+        true => beside,
+        false => only_entry(&root.join("boot"), "vmlinuz-")?,
+    };
+    let elf = vmlinux(&fs::read(&image)?).context(image.display().to_string())?;
+    fs::write(root.join("vmlinux"), elf)?;
     symlink(image.strip_prefix(root)?, root.join("vmlinuz"))?;
     symlink(modules.strip_prefix(root)?, root.join("modules"))?;
     Ok(())

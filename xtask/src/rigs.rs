@@ -1,8 +1,8 @@
 //! The rigs: every check of the project that a machine can run, as a table.
 
 use crate::tools::{
-    ACPICA, BOCHS, BOCHS_SID, BUSYBOX, DMIDECODE, GRUB, IPXE, LINUX_BOOKWORM, LINUX_TRIXIE,
-    LOADERS, MEMTEST, OVMF, QEMU, SEABIOS, Tool, XEN,
+    ACPICA, BOCHS, BOCHS_SID, BUSYBOX, DMIDECODE, GRUB, IPXE, LINUX_BOOKWORM, LINUX_FORKY,
+    LINUX_TRIXIE, LOADERS, MEMTEST, OVMF, QEMU, SEABIOS, Tool, XEN,
 };
 
 /// A check with a name.
@@ -151,6 +151,8 @@ const NESTED_BOOKWORM: &[Need] = &[
     Need::Tool(&LINUX_BOOKWORM),
 ];
 
+const NESTED_FORKY: &[Need] =
+    &[Need::Tool(&QEMU), Need::Tool(&BUSYBOX), Need::Tool(&LINUX_TRIXIE), Need::Tool(&LINUX_FORKY)];
 const NESTED_OVMF: &[Need] =
     &[Need::Tool(&QEMU), Need::Tool(&BUSYBOX), Need::Tool(&LINUX_TRIXIE), Need::Tool(&OVMF)];
 const NESTED_XEN: &[Need] =
@@ -164,6 +166,7 @@ const CORPUS: &[Need] = &[
     Need::Tool(&BUSYBOX),
     Need::Tool(&GRUB),
     Need::Tool(&LINUX_BOOKWORM),
+    Need::Tool(&LINUX_FORKY),
     Need::Tool(&LINUX_TRIXIE),
     Need::Tool(&LOADERS),
     Need::Tool(&MEMTEST),
@@ -363,6 +366,9 @@ pub(crate) static ALL: &[Rig] = &[
             ..GUEST
         },
     ),
+    linux_next("nested-amd-bzimage-next", "vmlinuz", &["--protocol", "linux64"]),
+    linux_next("nested-amd-pvh-next", "vmlinux", &["--protocol", "pvh"]),
+    linux_next("nested-amd-linux64-next", "vmlinux", &["--protocol", "linux64"]),
     linux("nested-amd-linux32", "vmlinuz", &["--protocol", "linux32"]),
     xen(
         "nested-amd-xen-multiboot2",
@@ -533,6 +539,17 @@ const fn linux_6_1(
 ) -> Rig {
     let kernel = Some((&LINUX_BOOKWORM, file));
     on_nested(name, NESTED_BOOKWORM, Boot { kernel, options, ..GUEST })
+}
+
+/// The kernel of Debian's next release in kvm-vmm, which changes by itself.
+const fn linux_next(
+    name: &'static str,
+    file: &'static str,
+    options: &'static [&'static str],
+) -> Rig {
+    let kernel = Some((&LINUX_FORKY, file));
+    let rig = on_nested(name, NESTED_FORKY, Boot { kernel, options, ..GUEST });
+    Rig { tier: Tier::Full, ..rig }
 }
 
 /// Debian 13's Xen in kvm-vmm. It says what it was told, finds no kernel for its first domain, and

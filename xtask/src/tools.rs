@@ -184,6 +184,13 @@ pub(crate) static LINUX_TRIXIE: Tool = linux("linux-trixie", "trixie");
 /// Linux 6.1, the same.
 pub(crate) static LINUX_BOOKWORM: Tool = linux("linux-bookworm", "bookworm");
 
+/// The Linux of the next release, which moves on until then: later than 6.17, whose ELF file has
+/// other segments.
+pub(crate) static LINUX_FORKY: Tool = Tool {
+    dependencies: &["linux-image-", "linux-binary-", "linux-modules-"],
+    ..linux("linux-forky", "forky")
+};
+
 /// The Xen hypervisor, with headers for both versions of Multiboot, unpacked as `xen`.
 pub(crate) static XEN: Tool =
     Tool { finish: kernel::finish_xen, ..images("xen", &["xen-hypervisor-4.20-amd64"]) };
@@ -211,7 +218,7 @@ const fn linux(name: &'static str, suite: &'static str) -> Tool {
 }
 
 /// Everything, in the order in which it is listed.
-pub(crate) static ALL: [&Tool; 15] = [
+pub(crate) static ALL: [&Tool; 16] = [
     &QEMU,
     &BOCHS,
     &BOCHS_SID,
@@ -224,6 +231,7 @@ pub(crate) static ALL: [&Tool; 15] = [
     &BUSYBOX,
     &LINUX_TRIXIE,
     &LINUX_BOOKWORM,
+    &LINUX_FORKY,
     &XEN,
     &MEMTEST,
     &LOADERS,

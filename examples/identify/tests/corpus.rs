@@ -16,6 +16,9 @@ const CORPUS: &[Entry] = &[
     ("linux-trixie:vmlinux", &["pvh", "linux64"], None),
     ("linux-bookworm:vmlinuz", &["linux64", "linux32"], Some(&["pvh", "linux64"])),
     ("linux-bookworm:vmlinux", &["pvh", "linux64"], None),
+    // Later than 6.17.
+    ("linux-forky:vmlinuz", &["linux64", "linux32"], Some(&["pvh", "linux64"])),
+    ("linux-forky:vmlinux", &["pvh", "linux64"], None),
     // Debian builds Xen without PVH_GUEST. That it has no zero page an ELF32 does not tell.
     ("xen:boot/xen-4.20-amd64.gz", &[], Some(&["multiboot2", "multiboot", "linux32"])),
     ("xen:boot/xen-4.20-amd64.efi", &[], None),
@@ -77,6 +80,16 @@ fn each_image_is_identified_as_what_it_is() {
         let found = Some(&found["inside"]).filter(|inside| !inside.is_null());
         assert_eq!(found.map(ways).as_deref(), inside, "inside {file}");
     }
+}
+
+#[test]
+fn a_kernel_later_than_6_17_is_among_them() {
+    let found = identify("linux-forky:vmlinuz");
+    let version = found["format"]["kernel_version"].as_str().unwrap();
+    let mut numbers = version.split('.').map(|number| number.parse::<u32>().unwrap_or(0));
+    let (major, minor) = (numbers.next().unwrap(), numbers.next().unwrap());
+    assert!((major, minor) >= (6, 17), "{version}");
+    assert_eq!(found["format"]["boot_protocol"], "2.15");
 }
 
 #[test]
