@@ -4,6 +4,7 @@
 
 mod acpi;
 mod bios;
+mod dump;
 mod machine;
 mod smbios;
 mod started;

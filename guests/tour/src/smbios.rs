@@ -17,6 +17,7 @@ pub(crate) struct EntryPoint<'m> {
     pub(crate) checksum_is_right: bool,
     /// The structures; `None` where there is no memory.
     pub(crate) table: Option<&'m [u8]>,
+    pub(crate) table_address: u64,
 }
 
 impl<'m> EntryPoint<'m> {
@@ -40,6 +41,7 @@ impl<'m> EntryPoint<'m> {
                 version: (bytes[7], bytes[8]),
                 checksum_is_right: bytes[6] == 24 && sum(bytes) == 0,
                 table: table(machine, at, most),
+                table_address: at,
             });
         }
         let address = places().find(|at| begins(at, "_SM_"))?;
@@ -53,7 +55,13 @@ impl<'m> EntryPoint<'m> {
             version: (bytes[6], bytes[7]),
             checksum_is_right: bytes[5] == 31 && whole && intermediate,
             table: table(machine, at.into(), size_bytes.into()),
+            table_address: at.into(),
         })
+    }
+
+    /// The size of the entry point itself.
+    pub(crate) fn size_bytes(&self) -> usize {
+        if self.anchor == "_SM3_" { 24 } else { 31 }
     }
 
     /// Returns the structures up to the end of the table.
@@ -129,6 +137,7 @@ mod tests {
             version: (3, 7),
             checksum_is_right: true,
             table: Some(table),
+            table_address: 0,
         };
         assert_eq!(entry.structures().count(), 2);
         assert_eq!(entry.system(), Some(("who", "what")));
