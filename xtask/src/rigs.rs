@@ -75,12 +75,23 @@ pub(crate) struct Boot {
     pub(crate) features: &'static [&'static str],
     /// How often the nonce has to be told: once for each start of the guest.
     pub(crate) starts: usize,
-    /// Whether the platform gets a table with a fault in it. Then the rig passes if the guest
-    /// complains, and only then: the judge is seen to judge.
-    pub(crate) broken_table: bool,
+    /// Whether the platform gets a table with a fault in it, and who sees it. Then the rig passes
+    /// if they complain, and only then: the judge is seen to judge.
+    pub(crate) broken_table: Option<SeenBy>,
     /// How many CPUs a Linux has to find, if it is also to find the tables of such a machine; see
     /// [`mod@crate::guest_tables`].
     pub(crate) tables_of_cpus: Option<u32>,
+}
+
+/// Who sees that a table is broken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SeenBy {
+    /// The guest's kernel, whose log has a forbidden line.
+    Log,
+    /// The validator that reads the tables that the guest found, and nobody else.
+    Validator,
+    /// Both.
+    Both,
 }
 
 /// A kernel that does not power off, or not by itself.
@@ -120,7 +131,7 @@ const GUEST: Boot = Boot {
     words: "",
     features: &[],
     starts: 1,
-    broken_table: false,
+    broken_table: None,
     tables_of_cpus: None,
 };
 
@@ -214,7 +225,15 @@ pub(crate) static ALL: &[Rig] = &[
         name: "qemu-seabios",
         tier: Tier::Ci,
         needs: &[Need::Tool(&QEMU)],
-        check: Check::Cargo(&["test", "-p", "tables", "--features", "seabios-rig"]),
+        check: Check::Cargo(&[
+            "test",
+            "-p",
+            "tables",
+            "--features",
+            "seabios-rig",
+            "--test",
+            "seabios",
+        ]),
     },
     Rig {
         name: "firmware-corpus",
@@ -290,6 +309,12 @@ pub(crate) static ALL: &[Rig] = &[
         KVM_SEABIOS,
         Boot { firmware: true, words: "hvkit.resets=cf9,64,92", starts: 4, ..GUEST },
     ),
+    Rig {
+        name: "kvm-tables",
+        tier: Tier::Ci,
+        needs: KVM_SEABIOS,
+        check: Check::Cargo(&["test", "-p", "tables", "--features", "kvm-rig", "--test", "kvm"]),
+    },
     Rig { name: "kvm-memory", tier: Tier::Ci, needs: KVM, check: Check::Memory },
     Rig {
         name: "kvm-endings",
@@ -299,17 +324,17 @@ pub(crate) static ALL: &[Rig] = &[
     },
     // Linux on a platform that is known to be good, and on one that is known to be broken: when
     // these are right, a red nested rig is about our platform.
-    on_qemu("control-linux", false),
-    on_qemu("control-broken-table", true),
+    on_qemu("control-linux", None),
+    on_qemu("control-broken-table", Some(SeenBy::Log)),
     on_nested("nested-amd-tour", NESTED, Boot { kernel: None, ..GUEST }),
     on_nested(
         "nested-amd-broken-table",
         NESTED,
         Boot {
             kernel: Some((&LINUX_TRIXIE, "vmlinuz")),
-            words: "kvm-vmm.fault=dsdt",
+            words: "hvkit.tables kvm-vmm.fault=table-checksum",
             features: &["fault-injection"],
-            broken_table: true,
+            broken_table: Some(SeenBy::Both),
             ..GUEST
         },
     ),
@@ -318,6 +343,31 @@ pub(crate) static ALL: &[Rig] = &[
         NESTED,
         Boot { kernel: Some((&LINUX_TRIXIE, "vmlinuz")), tables_of_cpus: Some(4), ..GUEST },
     ),
+    // The same for the other kinds of faults, as far as Linux lives with them.
+    broken("nested-amd-broken-overlap", "hvkit.tables kvm-vmm.fault=pointer-overlap", SeenBy::Log),
+    broken("nested-amd-broken-pointer", "hvkit.tables kvm-vmm.fault=pointer-dangling", SeenBy::Log),
+    broken(
+        "nested-amd-broken-signature",
+        "hvkit.tables kvm-vmm.fault=table-signature",
+        SeenBy::Log,
+    ),
+    broken("nested-amd-broken-size", "hvkit.tables kvm-vmm.fault=table-size", SeenBy::Log),
+    broken("nested-amd-broken-entry", "hvkit.tables kvm-vmm.fault=entry-length", SeenBy::Log),
+    broken("nested-amd-broken-fadt", "hvkit.tables kvm-vmm.fault=fadt-dsdt-differs", SeenBy::Log),
+    broken("nested-amd-broken-facs", "hvkit.tables kvm-vmm.fault=facs-signature", SeenBy::Log),
+    broken(
+        "nested-amd-broken-ids",
+        "hvkit.tables kvm-vmm.fault=madt-repeated-apic-id",
+        SeenBy::Log,
+    ),
+    broken("nested-amd-broken-uids", "hvkit.tables kvm-vmm.fault=madt-not-in-dsdt", SeenBy::Log),
+    broken("nested-amd-broken-srat", "hvkit.tables kvm-vmm.fault=srat-not-in-madt", SeenBy::Log),
+    broken("nested-amd-broken-aml", "hvkit.tables kvm-vmm.fault=aml-length", SeenBy::Log),
+    broken("nested-amd-broken-name", "hvkit.tables kvm-vmm.fault=aml-repeated-name", SeenBy::Log),
+    broken("nested-amd-broken-region", "hvkit.tables kvm-vmm.fault=aml-region", SeenBy::Log),
+    broken("nested-amd-broken-crs", "hvkit.tables kvm-vmm.fault=crs-range", SeenBy::Log),
+    broken("nested-amd-broken-window", "hvkit.tables kvm-vmm.fault=crs-in-ram", SeenBy::Log),
+    broken("nested-amd-broken-smbios", "hvkit.tables kvm-vmm.fault=smbios-checksum", SeenBy::Log),
     linux("nested-amd-bzimage", "vmlinuz", &["--protocol", "linux64"]),
     linux("nested-amd-pvh", "vmlinux", &["--protocol", "pvh"]),
     linux("nested-amd-linux64", "vmlinux", &["--protocol", "linux64"]),
@@ -465,6 +515,19 @@ const fn on_bochs(name: &'static str, needs: &'static [Need], boot: Boot) -> Rig
     on_kvm(name, needs, Boot { host: Host::Bochs, ..boot })
 }
 
+/// Debian 13's kernel in kvm-vmm, with a fault in its tables.
+const fn broken(name: &'static str, words: &'static str, seen_by: SeenBy) -> Rig {
+    let boot = Boot {
+        kernel: Some((&LINUX_TRIXIE, "vmlinuz")),
+        options: &["--cpus", "2", "--timeout", "200"],
+        words,
+        features: &["fault-injection"],
+        broken_table: Some(seen_by),
+        ..GUEST
+    };
+    Rig { tier: Tier::Full, ..on_nested(name, NESTED, boot) }
+}
+
 /// Debian 13's kernel in kvm-vmm.
 const fn linux(name: &'static str, file: &'static str, options: &'static [&'static str]) -> Rig {
     on_nested(name, NESTED, Boot { kernel: Some((&LINUX_TRIXIE, file)), options, ..GUEST })
@@ -495,7 +558,7 @@ const fn xen(
 }
 
 /// Debian 13's kernel in QEMU.
-const fn on_qemu(name: &'static str, broken_table: bool) -> Rig {
+const fn on_qemu(name: &'static str, broken_table: Option<SeenBy>) -> Rig {
     let kernel = Some((&LINUX_TRIXIE, "vmlinuz"));
     on_kvm(name, NESTED, Boot { host: Host::Qemu, kernel, broken_table, ..GUEST })
 }

@@ -60,7 +60,11 @@ pub(crate) fn tell_tables(started: &Started, machine: &mut impl Machine) {
 fn add_acpi(root: &Root<'_>, machine: &impl Machine, found: &mut Places) {
     found.add("RSDP", root.address, if root.revision >= 2 { 36 } else { 20 });
     if let Some(table) = root.table {
-        found.add(if root.revision >= 2 { "XSDT" } else { "RSDT" }, table.address, table.bytes.len());
+        found.add(
+            if root.revision >= 2 { "XSDT" } else { "RSDT" },
+            table.address,
+            table.bytes.len(),
+        );
     }
     for address in root.addresses() {
         let Some(table) = acpi::table_at(machine, address) else { continue };
