@@ -75,23 +75,26 @@ pub(crate) struct Boot {
     pub(crate) features: &'static [&'static str],
     /// How often the nonce has to be told: once for each start of the guest.
     pub(crate) starts: usize,
-    /// Whether the platform gets a table with a fault in it, and who sees it. Then the rig passes
-    /// if they complain, and only then: the judge is seen to judge.
-    pub(crate) broken_table: Option<SeenBy>,
+    /// A fault that kvm-vmm puts into a table, by its name.
+    pub(crate) fault: Option<&'static str>,
+    /// If the platform gets a table with a fault in it: which judges see it. Then the rig passes if
+    /// it is they, and only they, who find the run red: the judges are seen to judge.
+    pub(crate) red_by: Option<&'static [Judge]>,
     /// How many CPUs a Linux has to find, if it is also to find the tables of such a machine; see
     /// [`mod@crate::guest_tables`].
     pub(crate) tables_of_cpus: Option<u32>,
 }
 
-/// Who sees that a table is broken.
+/// What finds that a guest's run is red.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum SeenBy {
-    /// The guest's kernel, whose log has a forbidden line.
+pub(crate) enum Judge {
+    /// Its end: it does not power off, or does not print the nonce.
+    End,
+    /// Its kernel's log, or the tour's report, which has a forbidden line.
     Log,
-    /// The validator that reads the tables that the guest found, and nobody else.
-    Validator,
-    /// Both.
-    Both,
+    /// The comparison of the tables that it read with those that it should have, and the validator
+    /// that reads them.
+    Tables,
 }
 
 /// A kernel that does not power off, or not by itself.
@@ -131,7 +134,8 @@ const GUEST: Boot = Boot {
     words: "",
     features: &[],
     starts: 1,
-    broken_table: None,
+    fault: None,
+    red_by: None,
     tables_of_cpus: None,
 };
 
@@ -325,16 +329,17 @@ pub(crate) static ALL: &[Rig] = &[
     // Linux on a platform that is known to be good, and on one that is known to be broken: when
     // these are right, a red nested rig is about our platform.
     on_qemu("control-linux", None),
-    on_qemu("control-broken-table", Some(SeenBy::Log)),
+    on_qemu("control-broken-table", Some(&[Judge::Log])),
     on_nested("nested-amd-tour", NESTED, Boot { kernel: None, ..GUEST }),
     on_nested(
         "nested-amd-broken-table",
         NESTED,
         Boot {
             kernel: Some((&LINUX_TRIXIE, "vmlinuz")),
-            words: "hvkit.tables kvm-vmm.fault=table-checksum",
+            fault: Some("table-checksum"),
             features: &["fault-injection"],
-            broken_table: Some(SeenBy::Both),
+            tables_of_cpus: Some(1),
+            red_by: Some(&[Judge::Log, Judge::Tables]),
             ..GUEST
         },
     ),
@@ -343,31 +348,21 @@ pub(crate) static ALL: &[Rig] = &[
         NESTED,
         Boot { kernel: Some((&LINUX_TRIXIE, "vmlinuz")), tables_of_cpus: Some(4), ..GUEST },
     ),
-    // The same for the other kinds of faults, as far as Linux lives with them.
-    broken("nested-amd-broken-overlap", "hvkit.tables kvm-vmm.fault=pointer-overlap", SeenBy::Log),
-    broken("nested-amd-broken-pointer", "hvkit.tables kvm-vmm.fault=pointer-dangling", SeenBy::Log),
-    broken(
-        "nested-amd-broken-signature",
-        "hvkit.tables kvm-vmm.fault=table-signature",
-        SeenBy::Log,
-    ),
-    broken("nested-amd-broken-size", "hvkit.tables kvm-vmm.fault=table-size", SeenBy::Log),
-    broken("nested-amd-broken-entry", "hvkit.tables kvm-vmm.fault=entry-length", SeenBy::Log),
-    broken("nested-amd-broken-fadt", "hvkit.tables kvm-vmm.fault=fadt-dsdt-differs", SeenBy::Log),
-    broken("nested-amd-broken-facs", "hvkit.tables kvm-vmm.fault=facs-signature", SeenBy::Log),
-    broken(
-        "nested-amd-broken-ids",
-        "hvkit.tables kvm-vmm.fault=madt-repeated-apic-id",
-        SeenBy::Log,
-    ),
-    broken("nested-amd-broken-uids", "hvkit.tables kvm-vmm.fault=madt-not-in-dsdt", SeenBy::Log),
-    broken("nested-amd-broken-srat", "hvkit.tables kvm-vmm.fault=srat-not-in-madt", SeenBy::Log),
-    broken("nested-amd-broken-aml", "hvkit.tables kvm-vmm.fault=aml-length", SeenBy::Log),
-    broken("nested-amd-broken-name", "hvkit.tables kvm-vmm.fault=aml-repeated-name", SeenBy::Log),
-    broken("nested-amd-broken-region", "hvkit.tables kvm-vmm.fault=aml-region", SeenBy::Log),
-    broken("nested-amd-broken-crs", "hvkit.tables kvm-vmm.fault=crs-range", SeenBy::Log),
-    broken("nested-amd-broken-window", "hvkit.tables kvm-vmm.fault=crs-in-ram", SeenBy::Log),
-    broken("nested-amd-broken-smbios", "hvkit.tables kvm-vmm.fault=smbios-checksum", SeenBy::Log),
+    // The same for other kinds of faults. What Linux lives with in silence the tables show.
+    broken("nested-amd-broken-pointer", "pointer-dangling", &[Judge::End, Judge::Tables]),
+    broken("nested-amd-broken-overlap", "pointer-overlap", &[Judge::Tables]),
+    broken("nested-amd-broken-signature", "table-signature", &[Judge::Tables]),
+    broken("nested-amd-broken-size", "table-size", &[Judge::Tables]),
+    broken("nested-amd-broken-entry", "entry-length", &[Judge::End, Judge::Tables]),
+    broken("nested-amd-broken-fadt", "fadt-dsdt-differs", &[Judge::Log, Judge::Tables]),
+    broken("nested-amd-broken-facs", "facs-signature", &[Judge::Log, Judge::Tables]),
+    broken("nested-amd-broken-ids", "madt-repeated-apic-id", &[Judge::Tables]),
+    broken("nested-amd-broken-srat", "srat-not-in-madt", &[Judge::Tables]),
+    broken("nested-amd-broken-aml", "aml-length", &[Judge::End, Judge::Log, Judge::Tables]),
+    broken("nested-amd-broken-name", "aml-repeated-name", &[Judge::Log, Judge::Tables]),
+    broken("nested-amd-broken-region", "aml-region", &[Judge::Tables]),
+    broken("nested-amd-broken-window", "crs-in-ram", &[Judge::Tables]),
+    broken("nested-amd-broken-smbios", "smbios-checksum", &[Judge::Log, Judge::Tables]),
     linux("nested-amd-bzimage", "vmlinuz", &["--protocol", "linux64"]),
     linux("nested-amd-pvh", "vmlinux", &["--protocol", "pvh"]),
     linux("nested-amd-linux64", "vmlinux", &["--protocol", "linux64"]),
@@ -515,14 +510,16 @@ const fn on_bochs(name: &'static str, needs: &'static [Need], boot: Boot) -> Rig
     on_kvm(name, needs, Boot { host: Host::Bochs, ..boot })
 }
 
-/// Debian 13's kernel in kvm-vmm, with a fault in its tables.
-const fn broken(name: &'static str, words: &'static str, seen_by: SeenBy) -> Rig {
+/// Debian 13's kernel in kvm-vmm on two CPUs, with a fault in its tables.
+const fn broken(name: &'static str, fault: &'static str, red_by: &'static [Judge]) -> Rig {
     let boot = Boot {
         kernel: Some((&LINUX_TRIXIE, "vmlinuz")),
-        options: &["--cpus", "2", "--timeout", "200"],
-        words,
+        // A guest that lives is done after a third of this.
+        options: &["--timeout", "90"],
+        fault: Some(fault),
         features: &["fault-injection"],
-        broken_table: Some(seen_by),
+        tables_of_cpus: Some(2),
+        red_by: Some(red_by),
         ..GUEST
     };
     Rig { tier: Tier::Full, ..on_nested(name, NESTED, boot) }
@@ -558,7 +555,7 @@ const fn xen(
 }
 
 /// Debian 13's kernel in QEMU.
-const fn on_qemu(name: &'static str, broken_table: Option<SeenBy>) -> Rig {
+const fn on_qemu(name: &'static str, red_by: Option<&'static [Judge]>) -> Rig {
     let kernel = Some((&LINUX_TRIXIE, "vmlinuz"));
-    on_kvm(name, NESTED, Boot { host: Host::Qemu, kernel, broken_table, ..GUEST })
+    on_kvm(name, NESTED, Boot { host: Host::Qemu, kernel, red_by, ..GUEST })
 }
