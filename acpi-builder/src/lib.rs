@@ -15,6 +15,7 @@ mod hardware;
 mod isa;
 mod madt;
 mod pci_address;
+mod pci_express;
 mod pci_root;
 mod processors;
 mod register;
@@ -37,6 +38,7 @@ pub use madt::{
     InterruptSourceOverride, IntiFlags, IoApic, LocalInput, Madt, NmiSource, ProcessorNmi,
 };
 pub use pci_address::PciAddress;
+pub use pci_express::PciExpressControl;
 pub use pci_root::{InterruptPin, PciRoot, PciRoute};
 pub use processors::{Processor, ProcessorState, Processors};
 pub use register::Register;
