@@ -73,7 +73,7 @@ open_values! {
         UNKNOWN = 2 "Unknown",
         MANUAL = 3 "Manual",
         AUTO_SWITCH = 4 "Auto-switch",
-        WIDE = 5 "Wide range",
+        WIDE = 5 "Wide Range",
         NOT_APPLICABLE = 6 "N/A",
     }
 
