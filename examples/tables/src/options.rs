@@ -21,7 +21,8 @@ Options:
   --at ADDRESS    where in memory the ACPI tables are to lie, in hexadecimal with 0x or decimal;
                   default: 0x100000
   --out DIR       write each table to a file in this folder, which is made if need be: *.dat for
-                  iasl -d, smbios.bin for dmidecode --from-dump
+                  iasl -d (all but rsdp.dat: iasl knows no root pointer), smbios.bin for
+                  dmidecode --from-dump
   --check FILE    instead say what is wrong with the tables that a guest printed: the tour, or a
                   Linux with `cargo xtask initrd`, with the word hvkit.tables on its command line
   -h, --help      print this
