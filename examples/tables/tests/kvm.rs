@@ -77,7 +77,7 @@ fn complains(said: &str) -> bool {
 #[test]
 fn seabios_installs_the_tables_as_our_interpreter_does() {
     let toolbox = PathBuf::from(env::var_os("HVKIT_TOOLBOX").unwrap());
-    let firmware = toolbox.join("seabios/root/usr/share/seabios/bios-256k.bin");
+    let firmware = toolbox.join("seabios").join("root").join("usr/share/seabios/bios-256k.bin");
     let said = run(&vmm(), &["--firmware", firmware.to_str().unwrap()], "");
     assert!(said.contains("started by    BIOS"), "{said}");
     assert!(!complains(&said), "{said}");
