@@ -21,9 +21,12 @@ const HEADER_BYTES: usize = 36;
 /// Where more tables go: in the page of the others, behind them.
 const MORE_OFFSET: u64 = 0xC00;
 
+/// Puts a fault in, or nothing where the tables can't have it.
+type Fault = fn(&mut Found) -> Option<()>;
+
 /// The faults, by name. What a table has is where the specification says; all but the faults in
 /// checksums have checksums that are right.
-const FAULTS: &[(&str, fn(&mut Found) -> Option<()>)] = &[
+const FAULTS: &[(&str, Fault)] = &[
     ("rsdp-checksum", |found| {
         *found.rsdp.get_mut(8)? ^= 1;
         Some(())
