@@ -15,6 +15,7 @@ mod hardware;
 mod isa;
 mod madt;
 mod pci_address;
+mod pci_express;
 mod pci_root;
 mod processors;
 mod register;
@@ -37,25 +38,30 @@ pub use madt::{
     InterruptSourceOverride, IntiFlags, IoApic, LocalInput, Madt, NmiSource, ProcessorNmi,
 };
 pub use pci_address::PciAddress;
+pub use pci_express::PciExpressControl;
 pub use pci_root::{InterruptPin, PciRoot, PciRoute};
 pub use processors::{Processor, ProcessorState, Processors};
 pub use register::Register;
 pub use sdt::{Sdt, Signature, TableIds};
 pub use table::Table;
 pub use table_set::{PlacedTables, RootTables, TableEntry, TableSet, TableSetBuilder};
-pub use tables::apei::{
-    Bert, ErrorNotification, ErrorSource, Erst, ErstAction, ErstInstruction, ErstStep, Hest,
-    ReadAcknowledge, RegisterWidth,
-};
+pub use tables::apei::{Bert, Erst, ErstAction, ErstInstruction, ErstStep, RegisterWidth};
 pub use tables::bgrt::Bgrt;
 pub use tables::cedt::{Cedt, CxlHostBridge, CxlRegisters, CxlWindow, CxlWindowKinds};
 pub use tables::dmar::{AtsPorts, DeviceScope, Dmar, DmarFlags, RemappingUnit, ReservedRegion};
+pub use tables::hest::{
+    AerSource, ErrorNotification, ErrorSource, ErrorSourceFlags, GenericErrorSource, Hest,
+    NmiErrorSource, ReadAcknowledge, SecondaryErrors,
+};
 pub use tables::hmat::{
     Hmat, Locality, LocalityData, MemoryDomain, MemoryHierarchy, MemorySideCache,
     SideCacheAssociativity, SideCachePolicy,
 };
 pub use tables::hpet::Hpet;
 pub use tables::ivrs::{AmdIommu, IvhdDevices, IvhdFlags, Ivrs, UnityRegion};
+pub use tables::machine_check::{
+    MachineCheckBank, MachineCheckFormat, MachineCheckSource, QuietMachineCheckSource,
+};
 pub use tables::mcfg::{EcamRegion, Mcfg};
 pub use tables::nfit::{
     ControlRegion, FlushHint, Nfit, NvdimmCapabilities, PersistentRange, RangeType, RegionMapping,

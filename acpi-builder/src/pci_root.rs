@@ -6,10 +6,12 @@ use core::ops::RangeInclusive;
 use acpi_tables::Aml;
 use acpi_tables::aml::Package;
 
-use crate::Error;
 use crate::aml::{
-    Resources, Terms, bus_numbers, io_ports, io_window, memory32_window, memory64_window, package,
+    Resources, Terms, bus_numbers, eisa_id, io_ports, io_window, memory32_window, memory64_window,
+    package,
 };
+use crate::pci_express::append_osc;
+use crate::{Error, PciExpressControl};
 
 /// One of the four interrupt pins of a PCI device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -49,6 +51,9 @@ pub struct PciRoot {
     pub memory64_windows: Vec<RangeInclusive<u64>>,
     /// Where the interrupts of its devices arrive.
     pub routes: Vec<PciRoute>,
+    /// On a bridge of PCI Express, what a guest may control by itself. The configuration spaces are
+    /// then those of an [`Mcfg`](crate::Mcfg).
+    pub express: Option<PciExpressControl>,
 }
 
 impl PciRoot {
@@ -61,15 +66,24 @@ impl PciRoot {
             memory32_windows: [memory_window].into(),
             memory64_windows: Vec::new(),
             routes: Vec::new(),
+            express: None,
         }
     }
 
     /// Appends the bridge's own objects; the devices behind it come after them.
     pub(crate) fn append_objects(&self, terms: &mut Terms) -> Result<(), Error> {
-        terms.hid("PNP0A03")?;
+        if self.express.is_some() {
+            terms.hid("PNP0A08")?;
+            terms.name(*b"_CID", &eisa_id("PNP0A03")?)?;
+        } else {
+            terms.hid("PNP0A03")?;
+        }
         terms.name(*b"_UID", &0_u8)?;
         terms.name(*b"_BBN", self.buses.start())?;
         terms.crs(&self.resources()?)?;
+        if let Some(control) = self.express {
+            append_osc(control, terms)?;
+        }
         if self.routes.is_empty() {
             return Ok(());
         }

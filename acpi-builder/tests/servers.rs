@@ -4,8 +4,9 @@
 mod common;
 
 use acpi_builder::{
-    CacheKind, CxlRegisters, DeviceScope, Error, IvhdDevices, NodeKind, PciAddress, Pptt,
-    ProcessorCache, ProcessorNode, Register, Sdt, Table,
+    AerSource, CacheKind, CxlRegisters, DeviceScope, Error, ErrorSource, ErrorSourceFlags,
+    IvhdDevices, MachineCheckSource, NodeKind, PciAddress, Pptt, ProcessorCache, ProcessorNode,
+    Register, Sdt, Table,
 };
 use common::machine::range;
 use common::servers;
@@ -186,8 +187,32 @@ fn windows_of_cxl_have_their_bridges() {
 fn errors_have_their_places() {
     let erst = changed(servers::erst(), |erst| erst.steps[0].register = Register::Port(0xFFFD));
     assert_eq!(erst, Err(Error::IoPorts { port: 0xFFFD, size_bytes: 4 }));
-    let hest = changed(servers::hest(), |hest| hest.sources[0].id = 5);
+    let hest = changed(servers::hest(), |hest| hest.sources[6] = hest.sources[7].clone());
     assert_eq!(hest, Err(Error::Duplicate { field: "id of an error source", value: 5 }));
+    let first = |change: fn(&mut MachineCheckSource)| {
+        changed(servers::hest(), |hest| {
+            if let ErrorSource::MachineCheck(source) = &mut hest.sources[0] {
+                change(source);
+            }
+        })
+    };
+    let flags = first(|source| source.flags = ErrorSourceFlags::GLOBAL);
+    assert_eq!(flags, invalid("flags of an error source", 2));
+    let twice = first(|source| source.banks[1].number = 0);
+    assert_eq!(twice, Err(Error::Duplicate { field: "machine-check bank", value: 0 }));
+    let root = |change: fn(&mut AerSource)| {
+        changed(servers::hest(), |hest| {
+            if let ErrorSource::PcieRoot(source, _) = &mut hest.sources[3] {
+                change(source);
+            }
+        })
+    };
+    let global = root(|source| source.flags = ErrorSourceFlags::GLOBAL).unwrap();
+    assert_eq!(global.body()[0xE8 - 36 + 6], 2);
+    let device = root(|source| source.address.device = 32);
+    assert_eq!(device, Err(Error::PciDevice { device: 32 }));
+    let flags = root(|source| source.flags = ErrorSourceFlags::GHES_ASSIST);
+    assert_eq!(flags, invalid("flags of an error source", 4));
     let bert = changed(servers::bert(), |bert| bert.region = range(0x1000, 19));
     assert_eq!(bert, invalid("length of the boot error region", 19));
     let bert = changed(servers::bert(), |bert| bert.region = range(0x1000, 1 << 32));

@@ -10,8 +10,8 @@ use guest_state::{Gpa, GpaRange};
 use crate::{
     ArrayMapping, Baseboard, BootInformation, Cache, Chassis, DeviceMapping, EntryPoints, Error,
     Firmware, FirmwareCharacteristics, FirmwareCharacteristicsExtension, MemoryArray, MemoryDevice,
-    OemStrings, OnboardDevice, Processor, ProcessorCharacteristics, Ref, SmbiosTables, System,
-    SystemSlot, TableBuilder, Uuid, Version,
+    OemStrings, OnboardDevice, Processor, ProcessorCharacteristics, ProcessorStatus, Ref,
+    SmbiosTables, System, SystemSlot, TableBuilder, Uuid, Version,
 };
 
 const MIB: u64 = 1 << 20;
@@ -93,7 +93,7 @@ impl Platform {
         let chassis = Chassis { manufacturer: "hvkit".into(), ..Chassis::default() };
         let processor = Processor {
             manufacturer: "hvkit".into(),
-            status: Processor::ENABLED,
+            status: ProcessorStatus::ENABLED,
             characteristics: ProcessorCharacteristics::BITS_64,
             ..Processor::default()
         };

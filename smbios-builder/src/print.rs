@@ -75,6 +75,10 @@ fn write_contents(
             Some(name) => f.write_str(name),
             None => write!(f, "{byte:#04x}"),
         },
+        Contents::Flags(_, write_names) => {
+            write!(f, "{number:#x}")?;
+            write_names(number, f)
+        }
         Contents::OptionalTarget(_) if number >= 0xFFFE => f.write_str("Not Provided"),
         Contents::Uuid => {
             let bytes = bytes.try_into().unwrap_or_default();

@@ -2,6 +2,7 @@
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
+use core::fmt;
 
 use crate::spec::{Contents, fields, least_bytes};
 use crate::{
@@ -128,6 +129,13 @@ pub struct Finding {
     pub offset: usize,
     /// What is broken.
     pub rule: Rule,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { offset, rule } = self;
+        write!(f, "SMBIOS at {offset:#x}: {rule}")
+    }
 }
 
 /// Checks a table, and the entry point that leads to it.

@@ -101,6 +101,15 @@ pub(crate) fn startup() -> Result<()> {
     Ok(())
 }
 
+/// Times ACPI and SMBIOS tables of a large machine.
+pub(crate) fn tables() -> Result<()> {
+    let mut cargo = process::cargo();
+    cargo.args(["bench", "-p", "acpi-builder", "-p", "smbios-builder", "--bench", "tables"]);
+    let status = process::run(&mut cargo, Duration::from_secs(1800))?;
+    ensure!(status.is_some_and(|status| status.success()), "the benches fail");
+    Ok(())
+}
+
 fn report([peer, ours]: &[Program; 2]) {
     println!("process start to the guest's first byte, {RUNS} starts of each in turns, 128 MiB");
     println!("             min us  median us   max us  peak KiB");

@@ -7,10 +7,10 @@ use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::judge::{Fault, NONCE_OPTION, judge, new_nonce};
-use crate::rigs::{Boot, Check, Host, Need, Prints, Rig};
+use crate::rigs::{Boot, Check, Host, Judge, Need, Prints, Rig};
 use crate::toolbox::Toolbox;
 use crate::tools::{BUSYBOX, QEMU};
 use crate::{bench, guest_tables, initrd, nested, paths, process, repository, ticks};
@@ -23,6 +23,9 @@ const GUEST_LIMIT: Duration = Duration::from_secs(300);
 
 /// The guest's log on the console, and an end instead of a wait if it crashes.
 const LINUX_OPTIONS: &str = "console=ttyS0 panic=-1 reboot=t";
+
+/// The word by which kvm-vmm puts a fault into a table.
+const FAULT_OPTION: &str = "kvm-vmm.fault=";
 
 /// `Scope (\_SB.NOPE) {}`: a scope that doesn't exist.
 const BROKEN_AML: &[u8] = b"\x10\x0b\\._SB_NOPE";
@@ -185,27 +188,56 @@ fn boot_guest(boot: &Boot, log: &mut Log) -> Result<Verdict> {
     if let Some(missing) = boot.prints.iter().find(|wanted| !text.contains(**wanted)) {
         return Ok(Verdict::Failed(format!("did not print {missing:?}")));
     }
-    if let (Some(cpus), []) = (boot.tables_of_cpus, faults.as_slice()) {
-        let differences = guest_tables::compare(&console, cpus, |cpus, place| {
-            let folder = log.path.with_extension("files");
-            let mut example = example("tables");
-            example.args(["--cpus", &cpus.to_string(), "--at", &format!("{place:#x}"), "--out"]);
-            let status = log.run(example.arg(&folder), CARGO_LIMIT)?;
-            ensure!(status.is_some_and(|status| status.success()), "the example tables fails");
-            Ok(folder)
-        })?;
-        return Ok(match differences.as_slice() {
-            [] => Verdict::Passed,
-            _ => Verdict::Failed(differences.join("; ")),
-        });
-    }
-    let complains = faults.iter().any(|fault| matches!(fault, Fault::Forbidden(_)));
-    Ok(match (boot.broken_table, faults.as_slice()) {
-        (false, []) => Verdict::Passed,
-        (true, [Fault::Forbidden(_)]) => Verdict::Passed,
-        (true, _) if !complains => Verdict::Failed("the broken table went unnoticed".to_owned()),
-        _ => Verdict::Failed(faults.iter().map(Fault::to_string).collect::<Vec<_>>().join("; ")),
+    let differences = match boot.tables_of_cpus {
+        // What did not even run has nothing more to say, if it should have.
+        Some(cpus) if faults.is_empty() || boot.red_by.is_some() => {
+            table_faults(&console, cpus, log)?
+        }
+        _ => Vec::new(),
+    };
+    let by_log = |fault: &&Fault| matches!(fault, Fault::Forbidden(_));
+    let red_by: Vec<_> = [
+        (Judge::End, faults.iter().any(|fault| !by_log(&fault))),
+        (Judge::Log, faults.iter().any(|fault| by_log(&fault))),
+        (Judge::Tables, !differences.is_empty()),
+    ]
+    .into_iter()
+    .filter_map(|(judge, sees)| sees.then_some(judge))
+    .collect();
+    let all: Vec<_> = faults.iter().map(Fault::to_string).chain(differences).collect();
+    writeln!(log.file, "red by {red_by:?}: {all:#?}")?;
+    Ok(match boot.red_by {
+        None if all.is_empty() => Verdict::Passed,
+        None => Verdict::Failed(all.join("; ")),
+        Some(expected) if red_by == expected => Verdict::Passed,
+        Some(expected) => {
+            Verdict::Failed(format!("the fault is seen by {red_by:?}, and not by {expected:?}"))
+        }
     })
+}
+
+/// Holds the tables that a guest read against those of the example `tables`, and has that example
+/// look for broken rules in them.
+fn table_faults(console: &[u8], cpus: u32, log: &mut Log) -> Result<Vec<String>> {
+    let mut faults = guest_tables::compare(console, cpus, |cpus, place| {
+        let folder = log.path.with_extension("files");
+        let mut example = example("tables");
+        example.args(["--cpus", &cpus.to_string(), "--at", &format!("{place:#x}"), "--out"]);
+        let status = log.run(example.arg(&folder), CARGO_LIMIT)?;
+        ensure!(status.is_some_and(|status| status.success()), "the example tables fails");
+        Ok(folder)
+    })?;
+    let file = log.path.with_extension("console");
+    fs::write(&file, console)?;
+    let status = log.run(example("tables").arg("--check").arg(&file), CARGO_LIMIT)?;
+    match status.and_then(|status| status.code()) {
+        Some(0) => {}
+        Some(1) => faults.push("the tables break rules, as the log says".to_owned()),
+        // That there are none the comparison has said.
+        Some(66) if !faults.is_empty() => {}
+        _ => bail!("the example tables fails"),
+    }
+    Ok(faults)
 }
 
 /// Starts a kernel that knows nothing of us, and looks for what it has to print.
@@ -274,6 +306,9 @@ fn agree(boot: &Boot, known: &[&str], log: &mut Log) -> Result<Verdict> {
 fn vmm_arguments(boot: &Boot, nonce: &str) -> Result<Vec<OsString>> {
     let mut arguments: Vec<OsString> = Vec::new();
     let mut command_line = format!("{} {NONCE_OPTION}{nonce}", boot.words);
+    if let Some(fault) = boot.fault {
+        command_line = format!("{FAULT_OPTION}{fault} {command_line}");
+    }
     if let Some((kernel, initrd)) = kernel_files(boot)? {
         command_line = format!("{LINUX_OPTIONS} {command_line}");
         arguments.extend(["--kernel".into(), kernel.into(), "--initrd".into(), initrd.into()]);
@@ -301,7 +336,7 @@ fn qemu(boot: &Boot, nonce: &str) -> Result<Command> {
     if let Some((kernel, initrd)) = kernel_files(boot)? {
         qemu.arg("-kernel").arg(kernel).arg("-initrd").arg(initrd);
     }
-    if boot.broken_table {
+    if boot.red_by.is_some() {
         let file = rigs_folder().join("broken.aml");
         fs::write(&file, BROKEN_AML)?;
         qemu.arg("-acpitable").arg(format!("sig=SSDT,rev=2,data={}", file.display()));

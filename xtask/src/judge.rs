@@ -11,7 +11,7 @@ pub(crate) const NONCE_OPTION: &str = "hvkit.nonce=";
 
 /// What a kernel prints about a platform that is not as it should be, or about itself; and the tour
 /// about tables.
-pub(crate) const FORBIDDEN: [&str; 14] = [
+pub(crate) const FORBIDDEN: [&str; 18] = [
     "ACPI Error",
     "ACPI Warning",
     "ACPI Exception",
@@ -21,6 +21,10 @@ pub(crate) const FORBIDDEN: [&str; 14] = [
     "[Firmware ",
     "DMI not present",
     "no RSDP",
+    "no XSDT or RSDT",
+    "  no table at ",
+    "  no DSDT at ",
+    "  no FACS at ",
     "no entry point",
     " WRONG",
     "BUG:",
@@ -129,6 +133,10 @@ mod tests {
             "DMI not present or invalid.",
             "smbios        _SM3_ at 0xf0040, version 3.7, checksum WRONG",
             "smbios        no entry point",
+            "  no XSDT or RSDT",
+            "  no table at 0xe0000000",
+            "  no DSDT at 0x0",
+            "  no FACS at 0xffff000",
             "BUG: unable to handle page fault",
             "WARNING: CPU: 0 PID: 1 at kernel/x.c",
             "Call Trace:",

@@ -39,6 +39,7 @@ Checks and rigs of the project: cargo xtask COMMAND
       --program FILE              run this static program instead of kvm-vmm
   initrd --out FILE               write the initrd of a Linux guest that says it is there
   bench startup                   time kvm-vmm's start beside a minimal C program's
+  bench tables                    time the tables of a large machine, ACPI's beside a peer's
   ticks                           count what a CPUID exit costs on bare metal, in Bochs
   toolbox [--print] [TOOL...]     bring the tools that rigs need, or list those that are there
 
@@ -151,7 +152,8 @@ fn initrd(mut parser: lexopt::Parser) -> Result<ExitCode> {
 fn bench(mut parser: lexopt::Parser) -> Result<ExitCode> {
     match parser.next()? {
         Some(Value(name)) if name == "startup" => bench::startup()?,
-        _ => bail!("bench: say which; there is startup"),
+        Some(Value(name)) if name == "tables" => bench::tables()?,
+        _ => bail!("bench: say which; there are startup and tables"),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,5 +1,6 @@
 //! The rigs: every check of the project that a machine can run, as a table.
 
+use crate::guest_tables;
 use crate::tools::{
     ACPICA, BOCHS, BOCHS_SID, BUSYBOX, DMIDECODE, GRUB, IPXE, LINUX_BOOKWORM, LINUX_FORKY,
     LINUX_TRIXIE, LOADERS, MEMTEST, OVMF, QEMU, SEABIOS, Tool, XEN,
@@ -75,14 +76,28 @@ pub(crate) struct Boot {
     pub(crate) features: &'static [&'static str],
     /// How often the nonce has to be told: once for each start of the guest.
     pub(crate) starts: usize,
-    /// Whether the platform gets a table with a fault in it. Then the rig passes if the guest
-    /// complains, and only then: the judge is seen to judge.
-    pub(crate) broken_table: bool,
+    /// A fault that kvm-vmm puts into a table, by its name.
+    pub(crate) fault: Option<&'static str>,
+    /// If the platform gets a table with a fault in it: which judges see it. Then the rig passes if
+    /// it is they, and only they, who find the run red: the judges are seen to judge.
+    pub(crate) red_by: Option<&'static [Judge]>,
     /// How many CPUs a Linux has to find, if it is also to find the tables of such a machine; see
     /// [`mod@crate::guest_tables`].
     pub(crate) tables_of_cpus: Option<u32>,
     /// What the guest has to print besides.
     pub(crate) prints: &'static [&'static str],
+}
+
+/// What finds that a guest's run is red.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Judge {
+    /// Its end: it does not power off, or does not print the nonce.
+    End,
+    /// Its kernel's log, or the tour's report, which has a forbidden line.
+    Log,
+    /// The comparison of the tables that it read with those that it should have, and the validator
+    /// that reads them.
+    Tables,
 }
 
 /// A kernel that does not power off, or not by itself.
@@ -122,7 +137,8 @@ const GUEST: Boot = Boot {
     words: "",
     features: &[],
     starts: 1,
-    broken_table: false,
+    fault: None,
+    red_by: None,
     tables_of_cpus: None,
     prints: &[],
 };
@@ -232,7 +248,15 @@ pub(crate) static ALL: &[Rig] = &[
         name: "qemu-seabios",
         tier: Tier::Ci,
         needs: &[Need::Tool(&QEMU)],
-        check: Check::Cargo(&["test", "-p", "tables", "--features", "seabios-rig"]),
+        check: Check::Cargo(&[
+            "test",
+            "-p",
+            "tables",
+            "--features",
+            "seabios-rig",
+            "--test",
+            "seabios",
+        ]),
     },
     Rig {
         name: "firmware-corpus",
@@ -315,6 +339,12 @@ pub(crate) static ALL: &[Rig] = &[
         needs: KVM_SEABIOS,
         check: Check::Cargo(&["test", "-p", "kvm-vmm", "--features", "hvmloader-rig"]),
     },
+    Rig {
+        name: "kvm-tables",
+        tier: Tier::Ci,
+        needs: KVM_SEABIOS,
+        check: Check::Cargo(&["test", "-p", "tables", "--features", "kvm-rig", "--test", "kvm"]),
+    },
     Rig { name: "kvm-memory", tier: Tier::Ci, needs: KVM, check: Check::Memory },
     Rig {
         name: "kvm-endings",
@@ -324,17 +354,18 @@ pub(crate) static ALL: &[Rig] = &[
     },
     // Linux on a platform that is known to be good, and on one that is known to be broken: when
     // these are right, a red nested rig is about our platform.
-    on_qemu("control-linux", false),
-    on_qemu("control-broken-table", true),
+    on_qemu("control-linux", None),
+    on_qemu("control-broken-table", Some(&[Judge::Log])),
     on_nested("nested-amd-tour", NESTED, Boot { kernel: None, ..GUEST }),
     on_nested(
         "nested-amd-broken-table",
         NESTED,
         Boot {
             kernel: Some((&LINUX_TRIXIE, "vmlinuz")),
-            words: "kvm-vmm.fault=dsdt",
+            fault: Some("table-checksum"),
             features: &["fault-injection"],
-            broken_table: true,
+            tables_of_cpus: Some(1),
+            red_by: Some(&[Judge::Log, Judge::Tables]),
             ..GUEST
         },
     ),
@@ -343,6 +374,22 @@ pub(crate) static ALL: &[Rig] = &[
         NESTED,
         Boot { kernel: Some((&LINUX_TRIXIE, "vmlinuz")), tables_of_cpus: Some(4), ..GUEST },
     ),
+    // The same for other kinds of faults. What Linux lives with in silence the tables show.
+    broken("nested-amd-broken-pointer", "pointer-dangling", &[Judge::End, Judge::Tables]),
+    broken("nested-amd-broken-overlap", "pointer-overlap", &[Judge::Tables]),
+    broken("nested-amd-broken-signature", "table-signature", &[Judge::Tables]),
+    broken("nested-amd-broken-size", "table-size", &[Judge::Tables]),
+    broken("nested-amd-broken-entry", "entry-length", &[Judge::End, Judge::Tables]),
+    broken("nested-amd-broken-fadt", "fadt-dsdt-differs", &[Judge::Log, Judge::Tables]),
+    broken("nested-amd-broken-facs", "facs-signature", &[Judge::Log, Judge::Tables]),
+    broken("nested-amd-broken-ids", "madt-repeated-apic-id", &[Judge::Tables]),
+    broken("nested-amd-broken-srat", "srat-not-in-madt", &[Judge::Tables]),
+    broken("nested-amd-broken-aml", "aml-length", &[Judge::End, Judge::Log, Judge::Tables]),
+    broken("nested-amd-broken-name", "aml-repeated-name", &[Judge::Log, Judge::Tables]),
+    broken("nested-amd-broken-region", "aml-region", &[Judge::Tables]),
+    broken("nested-amd-broken-window", "crs-in-ram", &[Judge::Tables]),
+    // Linux takes the other entry point.
+    broken("nested-amd-broken-smbios", "smbios-checksum", &[Judge::Tables]),
     linux("nested-amd-bzimage", "vmlinuz", &["--protocol", "linux64"]),
     linux("nested-amd-pvh", "vmlinux", &["--protocol", "pvh"]),
     linux("nested-amd-linux64", "vmlinux", &["--protocol", "linux64"]),
@@ -417,8 +464,8 @@ pub(crate) static ALL: &[Rig] = &[
         tier: Tier::Ci,
         needs: KVM_BOCHS_AND_SEABIOS,
         check: Check::Agree(
-            Boot { words: "hvkit.bytes", ..VIA_HVMLOADER },
-            &["cpu ", "  50434d50", "  00002b000000e0fe"],
+            Boot { words: guest_tables::OPTION, ..VIA_HVMLOADER },
+            &["cpu ", "hvkit: bytes 50434d50", "hvkit: bytes 00002b000000e0fe"],
         ),
     },
     on_bochs(
@@ -526,6 +573,21 @@ const fn on_bochs(name: &'static str, needs: &'static [Need], boot: Boot) -> Rig
     on_kvm(name, needs, Boot { host: Host::Bochs, ..boot })
 }
 
+/// Debian 13's kernel in kvm-vmm on two CPUs, with a fault in its tables.
+const fn broken(name: &'static str, fault: &'static str, red_by: &'static [Judge]) -> Rig {
+    let boot = Boot {
+        kernel: Some((&LINUX_TRIXIE, "vmlinuz")),
+        // A guest that lives is done after a third of this.
+        options: &["--timeout", "90"],
+        fault: Some(fault),
+        features: &["fault-injection"],
+        tables_of_cpus: Some(2),
+        red_by: Some(red_by),
+        ..GUEST
+    };
+    Rig { tier: Tier::Full, ..on_nested(name, NESTED, boot) }
+}
+
 /// Debian 13's kernel in kvm-vmm.
 const fn linux(name: &'static str, file: &'static str, options: &'static [&'static str]) -> Rig {
     on_nested(name, NESTED, Boot { kernel: Some((&LINUX_TRIXIE, file)), options, ..GUEST })
@@ -567,7 +629,7 @@ const fn xen(
 }
 
 /// Debian 13's kernel in QEMU.
-const fn on_qemu(name: &'static str, broken_table: bool) -> Rig {
+const fn on_qemu(name: &'static str, red_by: Option<&'static [Judge]>) -> Rig {
     let kernel = Some((&LINUX_TRIXIE, "vmlinuz"));
-    on_kvm(name, NESTED, Boot { host: Host::Qemu, kernel, broken_table, ..GUEST })
+    on_kvm(name, NESTED, Boot { host: Host::Qemu, kernel, red_by, ..GUEST })
 }

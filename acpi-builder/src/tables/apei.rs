@@ -1,11 +1,11 @@
-//! The tables of hardware errors: ERST, HEST and BERT.
+//! The tables of records of hardware errors: ERST and BERT.
 
 use alloc::vec::Vec;
 
 use guest_state::{Gpa, GpaRange};
 use zerocopy::IntoBytes;
 
-use crate::check::{dword, unique};
+use crate::check::dword;
 use crate::register::{Access, Register};
 use crate::spec::errors as spec;
 use crate::{Error, Signature, Table};
@@ -143,117 +143,6 @@ impl Table for Erst {
                 mask: step.mask.into(),
             };
             body.extend_from_slice(entry.as_bytes());
-        }
-        Ok(())
-    }
-}
-
-/// How a guest learns of an error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ErrorNotification {
-    /// It looks, after so many milliseconds each.
-    Polled {
-        /// How many.
-        interval_ms: u32,
-    },
-    /// By a global system interrupt.
-    Interrupt {
-        /// Which.
-        gsi: u32,
-    },
-    /// By the SCI, through an event and the device `PNP0C33`.
-    Sci,
-    /// By an NMI.
-    Nmi,
-    /// As an interrupt of general-purpose I/O, through the device `PNP0C33`.
-    Gpio,
-}
-
-/// A register that says a status block was read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct ReadAcknowledge {
-    /// Where it is; it has 64 bits.
-    pub register: Register,
-    /// Which bits stay.
-    pub preserve: u64,
-    /// Which bits are set.
-    pub write: u64,
-}
-
-/// A place where the firmware, or the hypervisor, leaves errors.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct ErrorSource {
-    /// A number that no other source has.
-    pub id: u16,
-    /// Where the address of the status block stands, in 64 bits.
-    pub status_address: Register,
-    /// How long the status block is.
-    pub status_bytes: u32,
-    /// How the guest learns of an error.
-    pub notification: ErrorNotification,
-    /// How the guest says that it has read; with it the source is of version 2.
-    pub acknowledge: Option<ReadAcknowledge>,
-}
-
-/// Describes the hardware error source table: generic sources.
-///
-/// # Source
-/// ACPI 6.5, "ACPI Error Source": "Generic Hardware Error Source", and version 2.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Hest {
-    /// The sources.
-    pub sources: Vec<ErrorSource>,
-}
-
-impl Table for Hest {
-    const SIGNATURE: Signature = Signature::HEST;
-    const REVISION: u8 = 1;
-
-    fn append_body(&self, body: &mut Vec<u8>) -> Result<(), Error> {
-        unique("id of an error source", self.sources.iter().map(|source| source.id.into()))?;
-        body.extend_from_slice(&dword("number of sources", self.sources.len())?.to_le_bytes());
-        self.sources.iter().try_for_each(|source| source.append(body))
-    }
-}
-
-impl ErrorSource {
-    fn append(&self, body: &mut Vec<u8>) -> Result<(), Error> {
-        const NO_RELATED_SOURCE: u16 = 0xFFFF;
-        let (notification_type, poll_interval, vector) = match self.notification {
-            ErrorNotification::Polled { interval_ms } => (0, interval_ms, 0),
-            ErrorNotification::Interrupt { gsi } => (1, 0, gsi),
-            ErrorNotification::Sci => (3, 0, 0),
-            ErrorNotification::Nmi => (4, 0, 0),
-            ErrorNotification::Gpio => (7, 0, 0),
-        };
-        let source = spec::HestGeneric {
-            source_type: (if self.acknowledge.is_some() { 10 } else { 9 }).into(),
-            source_id: self.id.into(),
-            related_source_id: NO_RELATED_SOURCE.into(),
-            flags: 0,
-            enabled: 1,
-            records_to_preallocate: 1.into(),
-            max_sections_per_record: 1.into(),
-            max_raw_data_length: self.status_bytes.into(),
-            error_status_address: self.status_address.block(8, Access::Qword)?,
-            notification: spec::HestNotification {
-                notification_type,
-                length: 28,
-                configuration_write_enable: 0.into(),
-                poll_interval: poll_interval.into(),
-                vector: vector.into(),
-                thresholds: [0.into(); 4],
-            },
-            error_status_block_length: self.status_bytes.into(),
-        };
-        body.extend_from_slice(source.as_bytes());
-        if let Some(acknowledge) = self.acknowledge {
-            let rest = spec::HestAcknowledge {
-                read_ack_register: acknowledge.register.block(8, Access::Qword)?,
-                read_ack_preserve: acknowledge.preserve.into(),
-                read_ack_write: acknowledge.write.into(),
-            };
-            body.extend_from_slice(rest.as_bytes());
         }
         Ok(())
     }

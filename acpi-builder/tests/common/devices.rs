@@ -6,8 +6,8 @@ use acpi_builder::devices::{
     SystemResources, TpmDevice, VirtioMmio, VmClock, VmGenerationId,
 };
 use acpi_builder::{
-    Dsdt, Error, FixedHardware, Hpet, IntiFlags, PciRoot, Processors, RegionSpace, SerialPort,
-    SmiCommand,
+    Dsdt, Error, FixedHardware, Hpet, IntiFlags, PciExpressControl, PciRoot, Processors,
+    RegionSpace, SerialPort, SmiCommand,
 };
 use guest_state::Gpa;
 
@@ -18,7 +18,9 @@ pub(crate) fn dsdt(processors: &Processors) -> Result<Dsdt<'_>, Error> {
     dsdt.s3_sleep_type = Some(1);
     dsdt.s4_sleep_type = Some(2);
     dsdt.s5_sleep_type = Some(7);
-    dsdt.pci_root = Some(PciRoot::new(0xC000_0000..=0xFEAF_FFFF));
+    let mut root = PciRoot::new(0xC000_0000..=0xFEAF_FFFF);
+    root.express = Some(PciExpressControl::CAPABILITY | PciExpressControl::AER);
+    dsdt.pci_root = Some(root);
     dsdt.serial_ports = vec![SerialPort::COM1];
     dsdt.rtc = true;
     dsdt.keyboard = true;

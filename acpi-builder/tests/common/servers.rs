@@ -1,13 +1,15 @@
 //! One description of each kind of table that servers have.
 
 use acpi_builder::{
-    AmdIommu, AtsPorts, Bert, CacheKind, Cedt, ControlRegion, CxlHostBridge, CxlRegisters,
-    CxlWindow, CxlWindowKinds, DeviceScope, Dmar, DmarFlags, ErrorNotification, ErrorSource, Erst,
-    ErstAction, ErstInstruction, ErstStep, FlushHint, Hest, Hmat, IvhdDevices, IvhdFlags, Ivrs,
-    Locality, LocalityData, MemoryDomain, MemoryHierarchy, MemorySideCache, Nfit, NodeKind,
-    NvdimmCapabilities, PciAddress, PersistentRange, Pptt, ProcessorCache, ProcessorNode,
-    RangeType, ReadAcknowledge, RegionMapping, Register, RegisterWidth, RemappingUnit,
-    ReservedRegion, SideCacheAssociativity, SideCachePolicy, UnityRegion, Viot, ViotMmioDevice,
+    AerSource, AmdIommu, AtsPorts, Bert, CacheKind, Cedt, ControlRegion, CxlHostBridge,
+    CxlRegisters, CxlWindow, CxlWindowKinds, DeviceScope, Dmar, DmarFlags, ErrorNotification,
+    ErrorSource, ErrorSourceFlags, Erst, ErstAction, ErstInstruction, ErstStep, FlushHint,
+    GenericErrorSource, Hest, Hmat, IvhdDevices, IvhdFlags, Ivrs, Locality, LocalityData,
+    MachineCheckBank, MachineCheckFormat, MachineCheckSource, MemoryDomain, MemoryHierarchy,
+    MemorySideCache, Nfit, NmiErrorSource, NodeKind, NvdimmCapabilities, PciAddress,
+    PersistentRange, Pptt, ProcessorCache, ProcessorNode, QuietMachineCheckSource, RangeType,
+    ReadAcknowledge, RegionMapping, Register, RegisterWidth, RemappingUnit, ReservedRegion,
+    SecondaryErrors, SideCacheAssociativity, SideCachePolicy, UnityRegion, Viot, ViotMmioDevice,
     ViotPciDevices, VirtioIommu,
 };
 use guest_state::Gpa;
@@ -224,7 +226,7 @@ pub(crate) fn erst() -> Erst {
 }
 
 pub(crate) fn hest() -> Hest {
-    let source = ErrorSource {
+    let source = GenericErrorSource {
         id: 4,
         status_address: Register::Memory(Gpa::new(0x7FE4_0000)),
         status_bytes: 0x1000,
@@ -237,10 +239,52 @@ pub(crate) fn hest() -> Hest {
         write: 1,
     };
     let notification = ErrorNotification::Gpio;
+    let acknowledged =
+        GenericErrorSource { id: 5, notification, acknowledge: Some(acknowledge), ..source };
+    let bank = |number| MachineCheckBank::architectural(number, MachineCheckFormat::Intel64);
+    let quiet = |id, notification| QuietMachineCheckSource {
+        id,
+        flags: ErrorSourceFlags::empty(),
+        notification,
+        banks: vec![MachineCheckBank { keep_status: true, control: 3, ..bank(9) }],
+    };
+    let aer = |id, flags, bus| AerSource {
+        id,
+        flags,
+        segment: 1,
+        address: PciAddress::new(bus, 0x1C, 3),
+        device_control: 0xF,
+        uncorrectable_mask: 0x10_0000,
+        uncorrectable_severity: 0x6_2030,
+        correctable_mask: 0x2000,
+        capabilities: 0xA0,
+    };
+    let secondary = SecondaryErrors {
+        uncorrectable_mask: 0x17A8,
+        uncorrectable_severity: 0x1340,
+        capabilities: 0x1F,
+    };
     Hest {
         sources: vec![
-            source,
-            ErrorSource { id: 5, notification, acknowledge: Some(acknowledge), ..source },
+            ErrorSource::MachineCheck(MachineCheckSource {
+                id: 0,
+                flags: ErrorSourceFlags::GHES_ASSIST,
+                capability: 0x1000,
+                control: 0x7F,
+                banks: vec![bank(0), bank(1)],
+            }),
+            ErrorSource::CorrectedMachineCheck(quiet(
+                1,
+                ErrorNotification::Polled { interval_ms: 500 },
+            )),
+            ErrorSource::Nmi(NmiErrorSource { id: 2, raw_bytes: 0x200 }),
+            ErrorSource::PcieRoot(aer(6, ErrorSourceFlags::FIRMWARE_FIRST, 0x20), 7),
+            // Without GLOBAL, which iasl 20250404 loses: it reads the flag from another bit.
+            ErrorSource::PcieDevice(aer(7, ErrorSourceFlags::empty(), 0)),
+            ErrorSource::PcieBridge(aer(8, ErrorSourceFlags::empty(), 0x21), secondary),
+            ErrorSource::Generic(source),
+            ErrorSource::Generic(acknowledged),
+            ErrorSource::DeferredMachineCheck(quiet(9, ErrorNotification::CorrectedMachineCheck)),
         ],
     }
 }

@@ -37,7 +37,8 @@ DefinitionBlock ("", "DSDT", 2, "HVKIT ", "HVKITVM ", 0x00000001)
 
         Device (PCI0)
         {
-            Name (_HID, EisaId ("PNP0A03") /* PCI Bus */)  // _HID: Hardware ID
+            Name (_HID, EisaId ("PNP0A08") /* PCI Express Bus */)  // _HID: Hardware ID
+            Name (_CID, EisaId ("PNP0A03") /* PCI Bus */)  // _CID: Compatible ID
             Name (_UID, Zero)  // _UID: Unique ID
             Name (_BBN, Zero)  // _BBN: BIOS Bus Number
             Name (_CRS, ResourceTemplate ()  // _CRS: Current Resource Settings
@@ -77,6 +78,38 @@ DefinitionBlock ("", "DSDT", 2, "HVKIT ", "HVKITVM ", 0x00000001)
                     0x3EB00000,         // Length
                     ,, , AddressRangeMemory, TypeStatic)
             })
+            Method (_OSC, 4, Serialized)  // _OSC: Operating System Capabilities
+            {
+                CreateDWordField (Arg3, Zero, CDW1)
+                If ((Arg0 != ToUUID ("33db4d5b-1ff7-401c-9657-7441c03dd766") /* PCI Host Bridge Device */))
+                {
+                    CDW1 |= 0x04
+                    Return (Arg3)
+                }
+
+                If ((Arg1 != One))
+                {
+                    CDW1 |= 0x08
+                    Return (Arg3)
+                }
+
+                If ((Arg2 < 0x03))
+                {
+                    CDW1 |= 0x02
+                    Return (Arg3)
+                }
+
+                CreateDWordField (Arg3, 0x08, CDW3)
+                Local0 = (CDW3 & 0x18)
+                If ((Local0 != CDW3))
+                {
+                    CDW1 |= 0x10
+                    CDW3 = Local0
+                }
+
+                Return (Arg3)
+            }
+
             Device (COM1)
             {
                 Name (_HID, EisaId ("PNP0501") /* 16550A-compatible COM Serial Port */)  // _HID: Hardware ID

@@ -51,6 +51,12 @@ fn all_devices_are_compiled_to_the_same_bytes_from_the_source_that_is_expected()
         "Name (_S3, Package (0x04) { One, One, Zero, Zero })",
         "Name (_S4, Package (0x04) { 0x02, 0x02, Zero, Zero })",
         "Name (_S5, Package (0x04) { 0x07, 0x07, Zero, Zero })",
+        "Device (PCI0) { Name (_HID, EisaId (\"PNP0A08\") /* PCI Express Bus */) \
+         Name (_CID, EisaId (\"PNP0A03\") /* PCI Bus */)",
+        "Method (_OSC, 4, Serialized) { CreateDWordField (Arg3, Zero, CDW1) \
+         If ((Arg0 != ToUUID (\"33db4d5b-1ff7-401c-9657-7441c03dd766\") /* PCI Host Bridge Device */)) \
+         { CDW1 |= 0x04 Return (Arg3) }",
+        "CreateDWordField (Arg3, 0x08, CDW3) Local0 = (CDW3 & 0x18)",
         "Device (MOU) { Name (_HID, EisaId (\"PNP0F13\") /* PS/2 Mouse */)",
         "IRQNoFlags () {12}",
         "Device (SYSR) { Name (_HID, EisaId (\"PNP0C02\") /* PNP Motherboard Resources */)",
@@ -100,6 +106,34 @@ fn the_interpreter_reports_the_event_of_an_interrupt() {
     }
     let text = interpret("ged-18", "execute \\_SB.GED._EVT 18");
     assert!(!text.contains("Notify"), "{text}");
+}
+
+/// What a guest reads from `_OSC`: the first and the third doubleword.
+fn osc(test: &str, uuid: &str, revision: u8, count: u8, dwords: &str) -> (String, String) {
+    let command = format!("evaluate \\_SB.PCI0._OSC ({uuid}) {revision} {count} ({dwords})");
+    let text = interpret(&format!("osc-{test}"), &command);
+    // The second buffer is the answer, sixteen bytes a line.
+    let (_, answer) = text.split_once("[Buffer] Length").unwrap_or_else(|| panic!("{text}"));
+    let (_, bytes) = answer.split_once("0000: ").unwrap_or_else(|| panic!("{text}"));
+    let bytes: Vec<_> = bytes.split_whitespace().take(12).collect();
+    (bytes[..4].join(" "), bytes[8..].join(" "))
+}
+
+#[test]
+fn the_interpreter_is_told_what_it_may_control() {
+    const UUID: &str = "5B 4D DB 33 F7 1F 1C 40 96 57 74 41 C0 3D D7 66";
+    let asked = |control: &str| format!("00 00 00 00 1F 00 00 00 {control} 00 00 00");
+    let ask = |test, uuid, revision, count, control: &str| {
+        osc(test, uuid, revision, count, &asked(control))
+    };
+    let answer =
+        |status: &str, control: &str| (format!("{status} 00 00 00"), format!("{control} 00 00 00"));
+    assert_eq!(ask("granted", UUID, 1, 3, "18"), answer("00", "18"));
+    assert_eq!(ask("less", UUID, 1, 3, "10"), answer("00", "10"));
+    assert_eq!(ask("masked", UUID, 1, 3, "1F"), answer("10", "18"));
+    assert_eq!(ask("revision", UUID, 2, 3, "1F"), answer("08", "1F"));
+    assert_eq!(ask("short", UUID, 1, 2, "1F"), answer("02", "1F"));
+    assert_eq!(ask("uuid", &UUID.replace("66", "67"), 1, 3, "1F"), answer("04", "1F"));
 }
 
 #[test]

@@ -133,7 +133,7 @@ impl Inputs {
         let platform = Platform { memory_bytes, cpus, cpu_signature, epoch_seconds, start };
         let machine = platform.build();
         #[cfg(feature = "fault-injection")]
-        let machine = machine.map(|machine| fault::inject(machine, &self.command_line));
+        let machine = machine.map(|machine| crate::fault::inject(machine, &self.command_line));
         machine.map_err(|error| Failure::image(&self.name(options), &error))
     }
 
@@ -208,34 +208,4 @@ fn firmware(path: &Path, options: &Options) -> Result<Started, Failure> {
         return Err(Failure::Usage(format!("--kernel: {at} is a BIOS, which starts no kernel")));
     }
     Ok(Started::Bios(image))
-}
-
-/// Faults that a guest's command line asks for, so that tests see what becomes of them.
-#[cfg(feature = "fault-injection")]
-mod fault {
-    use boot_plan::Contents;
-    use machine::Machine;
-
-    const DSDT: &str = "kvm-vmm.fault=dsdt";
-
-    /// Turns the last byte of the DSDT over, where the command line says so.
-    pub(super) fn inject<'m>(mut machine: Machine<'m>, command_line: &str) -> Machine<'m> {
-        if command_line.split_ascii_whitespace().any(|word| word == DSDT) {
-            for placement in &mut machine.plan.placements {
-                if let Contents::Owned(bytes) = &mut placement.contents {
-                    break_dsdt(bytes);
-                }
-            }
-        }
-        machine
-    }
-
-    fn break_dsdt(bytes: &mut [u8]) {
-        let Some(start) = bytes.windows(4).position(|bytes| bytes == b"DSDT") else { return };
-        let length = bytes[start + 4..].first_chunk().copied().map(u32::from_le_bytes);
-        let last = length.and_then(|length| (start + usize::try_from(length).ok()?).checked_sub(1));
-        if let Some(byte) = last.and_then(|last| bytes.get_mut(last)) {
-            *byte = !*byte;
-        }
-    }
 }

@@ -9,6 +9,8 @@ mod crash;
 mod dry_run;
 mod events;
 mod failure;
+#[cfg(feature = "fault-injection")]
+mod fault;
 mod files;
 mod fpu;
 mod guest;

@@ -12,9 +12,10 @@ use std::path::PathBuf;
 use common::{Run, TempFile, run};
 
 /// The same nonce for all, so that nothing differs by it; that each run is new its log shows.
-const COMMAND_LINE: &str = "hvkit.nonce=c0ffee hvkit.bytes";
+const COMMAND_LINE: &str = "hvkit.nonce=c0ffee hvkit.tables";
 /// What must be there, and the same byte for byte, however SeaBIOS came by it.
-const TABLES: [&str; 8] = ["RSDP", "XSDT", "FACP", "FACS", "DSDT", "APIC", "_SM3_", "_DMI_"];
+const TABLES: [&str; 8] =
+    ["RSDP", "XSDT", "FACP", "FACS", "DSDT", "APIC", "smbios_entry_point", "DMI"];
 
 fn seabios() -> PathBuf {
     let toolbox = std::env::var_os("HVKIT_TOOLBOX").unwrap_or_default();
@@ -30,9 +31,9 @@ fn boot(more: &[&str]) -> Run {
 /// The tour's report as facts, one a line, that can be held against another's.
 fn facts(report: &str) -> Vec<String> {
     let mut facts = Vec::new();
-    let mut lines = report.lines().peekable();
+    let mut lines = report.lines();
     while let Some(line) = lines.next() {
-        let Some(table) = line.strip_prefix("bytes         ") else {
+        let Some(table) = line.strip_prefix("hvkit: table ") else {
             // Where tables are is a fact of its own.
             let known = ["acpi ", "smbios "].iter().any(|word| line.starts_with(word));
             let line = if known || line.contains(", revision ") {
@@ -44,16 +45,14 @@ fn facts(report: &str) -> Vec<String> {
             continue;
         };
         let (name, place) = table.split_once(" at ").unwrap();
-        let (place, _) = place.split_once(',').unwrap();
         let mut bytes = Vec::new();
-        while let Some(hex) = lines.next_if(|line| line.starts_with("  ")) {
-            let hex = hex.trim();
+        while let Some(hex) = lines.next().unwrap().strip_prefix("hvkit: bytes ") {
             bytes.extend((0..hex.len()).step_by(2).map(|at| hex[at..at + 2].to_owned()));
         }
         facts.push(format!("place {name} {place}"));
         let masked = match name {
             // The checksum, and where the structures are.
-            "_SM3_" => &[5..6, 16..24][..],
+            "smbios_entry_point" => &[5..6, 16..24][..],
             "_MP_" => &[4..8, 10..11],
             // The checksum, and what the first CPU is: that of the host.
             "PCMP" => &[7..8, 48..56],
@@ -145,10 +144,12 @@ fn what_is_not_listed_is_seen() {
 memory map
   0x000000000000 .. 0x00000009fc00  usable
 acpi          RSDP at 0xf5260, revision 2, checksum ok
-bytes         DSDT at 0x3fffcc0, 4 bytes
-  00112233
+hvkit: table DSDT at 0x3fffcc0
+hvkit: bytes 00112233
+hvkit: end of table
 ";
-    let other = report.replace("9fc00", "9f800").replace("0xf5260", "0xf5270").replace("33", "34");
+    let other =
+        report.replace("9fc00", "9f800").replace("0xf5260", "0xf5270").replace("2233", "2234");
     assert_eq!(
         differences(&facts(report), &facts(&other)),
         [

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod dump;
 mod options;
 
 use std::error::Error as _;
@@ -14,10 +15,16 @@ use boot_plan::MemoryMap;
 use guest_state::Gpa;
 use machine::Tables;
 
-use options::{HELP, Options};
+pub use dump::{Dump, DumpError, Table};
+
+use options::{HELP, Options, Task};
 
 /// Exit status: the command line is wrong.
 const USAGE: u8 = 64;
+/// Exit status: tables of a guest break a rule.
+const BROKEN: u8 = 1;
+/// Exit status: a file can't be read, or is no guest's console.
+const NO_INPUT: u8 = 66;
 /// Exit status: a file can't be written.
 const CANT_CREATE: u8 = 73;
 
@@ -30,6 +37,10 @@ enum Failure {
     Machine(#[from] machine::Error),
     #[error("can't write {}", path.display())]
     Write { path: PathBuf, source: io::Error },
+    #[error("can't read {}", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error("{} is not what a guest prints of its tables", path.display())]
+    Dump { path: PathBuf, source: DumpError },
 }
 
 /// A table in a file of its own.
@@ -41,14 +52,15 @@ struct File {
 /// Runs the program.
 #[must_use]
 pub fn main() -> ExitCode {
-    let text = match run() {
-        Ok(text) => text,
+    let (text, status) = match run() {
+        Ok(done) => done,
         Err(failure) => {
             let causes = iter::successors(failure.source(), |&cause| cause.source());
             let causes = causes.fold(String::new(), |text, cause| format!("{text}: {cause}"));
             eprintln!("tables: {failure}{causes}");
             return ExitCode::from(match failure {
                 Failure::Write { .. } => CANT_CREATE,
+                Failure::Read { .. } | Failure::Dump { .. } => NO_INPUT,
                 Failure::Usage(_) | Failure::Machine(_) => USAGE,
             });
         }
@@ -58,14 +70,33 @@ pub fn main() -> ExitCode {
             eprintln!("tables: {error}");
             ExitCode::from(CANT_CREATE)
         }
-        _ => ExitCode::SUCCESS,
+        _ => status,
     }
 }
 
-fn run() -> Result<String, Failure> {
-    let Some(options) = options::parse(lexopt::Parser::from_env()).map_err(Failure::Usage)? else {
-        return Ok(HELP.to_owned());
-    };
+/// Does what the command line asks for; returns what to print, and the status.
+fn run() -> Result<(String, ExitCode), Failure> {
+    match options::parse(lexopt::Parser::from_env()).map_err(Failure::Usage)? {
+        Task::Help => Ok((HELP.to_owned(), ExitCode::SUCCESS)),
+        Task::Print(options) => Ok((print(options)?, ExitCode::SUCCESS)),
+        Task::Check(path) => check(&path),
+    }
+}
+
+/// Says what is wrong with the tables that a guest printed.
+fn check(path: &Path) -> Result<(String, ExitCode), Failure> {
+    let console = fs::read(path);
+    let console = console.map_err(|source| Failure::Read { path: path.to_owned(), source })?;
+    let dump = Dump::read(&String::from_utf8_lossy(&console));
+    let dump = dump.map_err(|source| Failure::Dump { path: path.to_owned(), source })?;
+    let findings = dump.findings();
+    let mut text = format!("{} tables, {} findings\n", dump.tables.len(), findings.len());
+    findings.iter().for_each(|finding| text.extend([finding, "\n"]));
+    let status = if findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(BROKEN) };
+    Ok((text, status))
+}
+
+fn print(options: Options) -> Result<String, Failure> {
     let Options { cpus, memory_bytes, place, out } = options;
     let memory = MemoryMap::pc(memory_bytes).map_err(machine::Error::from)?;
     let tables = Tables::new(cpus, &memory)?;

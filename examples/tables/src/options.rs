@@ -13,6 +13,7 @@ pub(crate) const HELP: &str = "\
 Prints the ACPI and SMBIOS tables that a guest finds on the machine of kvm-vmm and bare-metal.
 
 Usage: tables [OPTIONS]
+       tables --check FILE
 
 Options:
   --cpus N        virtual CPUs; default: 1
@@ -20,10 +21,14 @@ Options:
   --at ADDRESS    where in memory the ACPI tables are to lie, in hexadecimal with 0x or decimal;
                   default: 0x100000
   --out DIR       write each table to a file in this folder, which is made if need be: *.dat for
-                  iasl -d, smbios.bin for dmidecode --from-dump
+                  iasl -d (all but rsdp.dat: iasl knows no root pointer), smbios.bin for
+                  dmidecode --from-dump
+  --check FILE    instead say what is wrong with the tables that a guest printed: the tour, or a
+                  Linux with `cargo xtask initrd`, with the word hvkit.tables on its command line
   -h, --help      print this
 
-Exit status: 0 done, 64 usage, 73 a file can't be written.
+Exit status: 0 done, 1 tables break a rule, 64 usage, 66 a file can't be read or has no tables,
+73 a file can't be written.
 ";
 
 /// What the command line asks for.
@@ -35,12 +40,21 @@ pub(crate) struct Options {
     pub(crate) out: Option<PathBuf>,
 }
 
-/// Reads the command line; `None` if it asks for help.
-pub(crate) fn parse(mut parser: Parser) -> Result<Option<Options>, lexopt::Error> {
+/// What is to be done.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Task {
+    Help,
+    Print(Options),
+    Check(PathBuf),
+}
+
+/// Reads the command line.
+pub(crate) fn parse(mut parser: Parser) -> Result<Task, lexopt::Error> {
     let mut options = Options { cpus: 1, memory_bytes: 256 << 20, place: PLACE, out: None };
     while let Some(argument) = parser.next()? {
         match argument {
-            Arg::Short('h') | Arg::Long("help") => return Ok(None),
+            Arg::Short('h') | Arg::Long("help") => return Ok(Task::Help),
+            Arg::Long("check") => return Ok(Task::Check(parser.value()?.into())),
             Arg::Long("cpus") => options.cpus = parser.value()?.parse()?,
             Arg::Long("memory") => options.memory_bytes = parser.value()?.parse_with(parse_size)?,
             Arg::Long("at") => options.place = parser.value()?.parse_with(parse_address)?,
@@ -48,7 +62,7 @@ pub(crate) fn parse(mut parser: Parser) -> Result<Option<Options>, lexopt::Error
             other => return Err(other.unexpected()),
         }
     }
-    Ok(Some(options))
+    Ok(Task::Print(options))
 }
 
 /// Parses an address.

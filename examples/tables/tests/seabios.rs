@@ -1,61 +1,36 @@
 //! SeaBIOS on QEMU as a second host: it installs our tables by our script on a machine that is none
 //! of ours, and the tour reads them there.
 //!
-//! QEMU lets go of its own ACPI tables, not of its SMBIOS tables: it would have two files of one
-//! name, and refuses. So it takes our structures one by one, and SeaBIOS gets them from QEMU.
+//! QEMU's PC lets go of its own ACPI tables, not of its SMBIOS tables: it would have two files of
+//! one name, and refuses. So it takes our structures one by one, and SeaBIOS gets them from QEMU.
+//! QEMU's microvm has neither and takes all of our files, but has no PM timer and no power-off.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod common;
+
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 
-use boot_plan::MemoryMap;
-use fw_cfg::{FwCfg, LoadedFiles, Script, Zone};
-use guest_state::Gpa;
-use machine::Tables;
+use common::{CPUS, Folder, MEMORY_BYTES, assert_installed, interpret, offset_of, tables};
 use smbios_builder::structures_in;
+use tables::Dump;
 
-const CPUS: u32 = 4;
-const MEMORY_BYTES: usize = 128 << 20;
 const F_SEGMENT: std::ops::Range<usize> = 0xF_0000..0x10_0000;
 const NONCE: &str = "hvkit.nonce=5ea1b105";
 
-/// A folder that goes with the test.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let folder = env::temp_dir().join(format!("hvkit-{name}-{}", std::process::id()));
-        fs::create_dir_all(&folder).unwrap();
-        Self(folder)
-    }
-
-    fn write(&self, name: &str, bytes: &[u8]) -> String {
-        let path = self.0.join(name.replace('/', "-"));
-        fs::write(&path, bytes).unwrap();
-        path.into_os_string().into_string().unwrap()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-fn tables() -> Tables {
-    Tables::new(CPUS, &MemoryMap::pc(MEMORY_BYTES as u64).unwrap()).unwrap()
+fn program() -> Command {
+    // Without the variable, its name is no program either.
+    Command::new(env::var_os("HVKIT_QEMU").unwrap_or_else(|| "HVKIT_QEMU".into()))
 }
 
 /// QEMU's PC with a PM timer and power-off where our tables have them, and without ACPI tables. Its
 /// RAM is a file.
 fn qemu(folder: &Path) -> Command {
-    // Without the variable, its name is no program either.
-    let program = env::var_os("HVKIT_QEMU").unwrap_or_else(|| "HVKIT_QEMU".into());
     let ram = folder.join("ram");
-    let mut qemu = Command::new(program);
+    let mut qemu = program();
     qemu.args(["-machine", "q35,accel=tcg,acpi=off,memory-backend=ram", "-cpu", "max"])
         .args(["-smp", &CPUS.to_string(), "-m", &format!("{}M", MEMORY_BYTES >> 20)])
         .arg("-object")
@@ -95,7 +70,14 @@ fn boot(folder: &Folder, files: &[(&str, Vec<u8>)], structures: &[Vec<u8>]) -> (
         let file = folder.write(&format!("structure-{number}"), bytes);
         qemu.arg("-smbios").arg(format!("file={file}"));
     }
-    let Output { status, stdout, stderr } = run(&mut qemu);
+    let (said, status) = listen(&mut qemu);
+    assert_eq!(status, Some(0), "{said}");
+    (said, fs::read(folder.0.join("ram")).unwrap())
+}
+
+/// Runs QEMU and returns all that was said, and its status.
+fn listen(qemu: &mut Command) -> (String, Option<i32>) {
+    let Output { status, stdout, stderr } = run(qemu);
     let mut said = String::from_utf8_lossy(&stdout).into_owned();
     // What QEMU says of a name that is not of the user's own part is not the guest's.
     for line in String::from_utf8_lossy(&stderr).lines() {
@@ -103,8 +85,7 @@ fn boot(folder: &Folder, files: &[(&str, Vec<u8>)], structures: &[Vec<u8>]) -> (
             let _ = writeln!(said, "{line}");
         }
     }
-    assert!(status.success(), "{status}: {said}");
-    (said, fs::read(folder.0.join("ram")).unwrap())
+    (said, status.code())
 }
 
 /// Where in `range` the only bytes are that start with a signature.
@@ -117,18 +98,6 @@ fn only(memory: &[u8], range: std::ops::Range<usize>, step: usize, signature: &[
 
 fn word(memory: &[u8], at: usize) -> usize {
     usize::try_from(u32::from_le_bytes(memory[at..at + 4].try_into().unwrap())).unwrap()
-}
-
-/// What our interpreter makes of the files at the places that SeaBIOS chose.
-fn interpret(files: &[(&str, Vec<u8>)], rsdp: usize, tables: usize) -> LoadedFiles {
-    let mut device = FwCfg::builder();
-    for (name, bytes) in files {
-        device = device.file(name, bytes).unwrap();
-    }
-    let device = device.build();
-    let script = Script::decode(device.file("etc/table-loader").unwrap()).unwrap();
-    let place = |zone| Gpa::new(if zone == Zone::F_SEGMENT { rsdp } else { tables } as u64);
-    script.run(&device, |allocation, _| Some(place(allocation.zone))).unwrap()
 }
 
 #[test]
@@ -164,9 +133,7 @@ fn seabios_installs_the_tables_as_our_interpreter_does_and_a_guest_finds_them() 
     // Where SeaBIOS put them: the root pointer leads to the XSDT, whose place among the tables is
     // known, and so where they start.
     let rsdp = only(&memory, F_SEGMENT, 16, b"RSD PTR ");
-    let entries = tables.acpi.entries();
-    let xsdt = entries.iter().find(|entry| entry.signature.to_string() == "XSDT").unwrap();
-    let start = word(&memory, rsdp + 24) - usize::try_from(xsdt.offset).unwrap();
+    let start = word(&memory, rsdp + 24) - usize::try_from(offset_of(&tables, "XSDT")).unwrap();
     let loaded = interpret(&files, rsdp, start);
     assert_eq!(loaded.files.len(), 2);
     for file in loaded.files {
@@ -188,6 +155,31 @@ fn seabios_installs_the_tables_as_our_interpreter_does_and_a_guest_finds_them() 
         };
         assert_eq!(found.iter().filter(same).count(), 1, "{structure:x?} in {found:x?}");
     }
+}
+
+#[test]
+fn on_a_host_without_tables_all_of_ours_are_installed_as_our_interpreter_does() {
+    let folder = Folder::new("seabios-microvm");
+    let tables = tables();
+    let mut qemu = program();
+    // Its SeaBIOS is one for machines without PCI, and starts kernels alone; QEMU takes this one by
+    // its Multiboot header.
+    qemu.args(["-machine", "microvm,accel=tcg,acpi=off,pit=on,pic=on,rtc=on"])
+        .args(["-bios", "bios-microvm.bin", "-cpu", "max", "-m"])
+        .arg(format!("{}M", MEMORY_BYTES >> 20))
+        .args(["-nodefaults", "-display", "none", "-no-reboot", "-serial", "stdio"])
+        .args(["-device", "isa-debug-exit,iobase=0xf4,iosize=4"])
+        .args(["-kernel", &folder.write("tour", guest_images::TOUR)])
+        .args(["-append", &format!("{NONCE} hvkit.tables")]);
+    for (name, bytes) in tables.fw_cfg_files().unwrap() {
+        let file = folder.write(name, &bytes);
+        qemu.arg("-fw_cfg").arg(format!("name={name},file={file}"));
+    }
+    let (said, status) = listen(&mut qemu);
+    // It can't be powered off by what our tables say, and the tour says so.
+    assert_eq!(status, Some(3 << 1 | 1), "{said}");
+    assert!(said.contains("nonce         5ea1b105\n"), "{said}");
+    assert_installed(&tables, &Dump::read(&said).unwrap());
 }
 
 #[test]

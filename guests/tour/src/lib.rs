@@ -4,7 +4,7 @@
 
 mod acpi;
 mod bios;
-mod bytes;
+mod dump;
 mod machine;
 mod smbios;
 mod started;

@@ -60,7 +60,7 @@ impl<'m> EntryPoint<'m> {
         })
     }
 
-    /// Returns the size of the entry point.
+    /// The size of the entry point itself.
     pub(crate) fn size_bytes(&self) -> usize {
         if self.anchor == "_SM3_" { 24 } else { 31 }
     }

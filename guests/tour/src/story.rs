@@ -3,7 +3,7 @@
 use core::fmt;
 
 use crate::acpi::{self, Fadt, Root, Table};
-use crate::bytes;
+use crate::dump::tell_tables;
 use crate::smbios::EntryPoint;
 use crate::started::Started;
 use crate::{Handover, Machine};
@@ -13,6 +13,8 @@ const NONCE: &str = "hvkit.nonce=";
 /// The command-line word that names the ports to reset the machine by, one after the other, each
 /// at the end of one tour: `cf9`, `64` or `92`.
 const RESETS: &str = "hvkit.resets=";
+/// The command-line word that asks for the tables byte for byte.
+const TABLES: &str = "hvkit.tables";
 const PM1_SLEEP_ENABLE: u16 = 1 << 13;
 
 /// Says how the guest was started and what it found, then powers off.
@@ -37,8 +39,8 @@ pub fn tour(handover: &Handover, machine: &mut impl Machine) -> Result<(), &'sta
     tell_smbios(machine);
     tell_timer(&started, machine);
     tell_pci(machine);
-    if word(started.command_line(machine), bytes::WORD).is_some() {
-        bytes::tell(&started, machine);
+    if started.command_line(machine).split_ascii_whitespace().any(|word| word == TABLES) {
+        tell_tables(&started, machine);
     }
     let nonce = copied(word(started.command_line(machine), NONCE).unwrap_or("(none)"));
     let _ = writeln!(machine, "nonce         {}", Text(&nonce));

@@ -1,11 +1,16 @@
 //! What stands where in the structures, for the validator and for printing.
 
+use core::fmt;
+
 use crate::{
     ArrayErrorCorrection, ArrayLocation, ArrayUse, Associativity, BatteryChemistry,
-    BoardDeviceType, BoardType, BootStatus, CacheErrorCorrection, CacheType, ChassisState,
-    ChassisType, ConnectorType, FirmwareState, FormFactor, IpmiInterface, MemoryDeviceType,
-    MemoryTechnology, PortType, ProcessorFamily, ProcessorType, ProcessorUpgrade, SecurityStatus,
-    SlotLength, SlotType, SlotUsage, SlotWidth, StructureType, WakeUp,
+    BoardDeviceType, BoardFeatures, BoardType, BootStatus, CacheErrorCorrection, CacheType,
+    ChassisState, ChassisType, ComponentCharacteristics, ConnectorType, FirmwareCharacteristics,
+    FirmwareCharacteristicsExtension, FirmwareState, FormFactor, IpmiInterface, LanguageFlags,
+    MemoryDeviceType, MemoryTechnology, MemoryTypeDetail, OperatingModes, PortType,
+    ProcessorCharacteristics, ProcessorFamily, ProcessorStatus, ProcessorType, ProcessorUpgrade,
+    SecurityStatus, SlotCharacteristics1, SlotCharacteristics2, SlotLength, SlotType, SlotUsage,
+    SlotWidth, SramType, StructureType, TpmCharacteristics, WakeUp,
 };
 
 /// What a field holds.
@@ -21,6 +26,8 @@ pub(crate) enum Contents {
     Named(fn(u8) -> Option<&'static str>),
     /// One byte with names, zero among its values.
     NamedFromZero(fn(u8) -> Option<&'static str>),
+    /// So many bytes of flags, and what writes the names of those that are set.
+    Flags(usize, fn(u64, &mut fmt::Formatter<'_>) -> fmt::Result),
     /// The handle of a structure of a type, which must be there.
     Target(StructureType),
     /// The same, where 0xfffe and 0xffff stand for none.
@@ -36,11 +43,27 @@ impl Contents {
     pub(crate) const fn size_bytes(self) -> usize {
         match self {
             Self::Text | Self::Named(_) | Self::NamedFromZero(_) => 1,
-            Self::Decimal(size) | Self::Hex(size) => size,
+            Self::Decimal(size) | Self::Hex(size) | Self::Flags(size, _) => size,
             Self::Target(_) | Self::OptionalTarget(_) | Self::AnyTarget => 2,
             Self::Uuid => 16,
         }
     }
+}
+
+/// Writes the names of the flags that are set, and nothing for those without.
+fn names<T: bitflags::Flags<Bits: TryFrom<u64>>>(
+    bits: u64,
+    f: &mut fmt::Formatter<'_>,
+) -> fmt::Result {
+    let Ok(bits) = bits.try_into() else { return Ok(()) };
+    for (index, (name, _)) in T::from_bits_retain(bits).iter_names().enumerate() {
+        f.write_str(if index == 0 { " (" } else { ", " })?;
+        name.split('_').enumerate().try_for_each(|(index, word)| {
+            f.write_str(if index == 0 { "" } else { " " })?;
+            f.write_str(word)
+        })?;
+    }
+    f.write_str(if T::from_bits_retain(bits).iter_names().next().is_some() { ")" } else { "" })
 }
 
 /// Offset, name and contents of each field that has a fixed place.
@@ -48,7 +71,9 @@ pub(crate) type Fields = &'static [(usize, &'static str, Contents)];
 
 /// Returns the fields of a type; none if it is unknown.
 pub(crate) fn fields(kind: StructureType) -> Fields {
-    use Contents::*;
+    use Contents::{
+        AnyTarget, Decimal, Flags, Hex, Named, NamedFromZero, OptionalTarget, Target, Text, Uuid,
+    };
     match kind {
         StructureType::FIRMWARE => &[
             (0x04, "Vendor", Text),
@@ -56,8 +81,12 @@ pub(crate) fn fields(kind: StructureType) -> Fields {
             (0x06, "Starting Segment", Hex(2)),
             (0x08, "Release Date", Text),
             (0x09, "ROM Size", Hex(1)),
-            (0x0A, "Characteristics", Hex(8)),
-            (0x12, "Characteristics Extension", Hex(2)),
+            (0x0A, "Characteristics", Flags(8, names::<FirmwareCharacteristics>)),
+            (
+                0x12,
+                "Characteristics Extension",
+                Flags(2, names::<FirmwareCharacteristicsExtension>),
+            ),
             (0x14, "Major Release", Decimal(1)),
             (0x15, "Minor Release", Decimal(1)),
             (0x16, "Controller Major Release", Decimal(1)),
@@ -80,7 +109,7 @@ pub(crate) fn fields(kind: StructureType) -> Fields {
             (0x06, "Version", Text),
             (0x07, "Serial Number", Text),
             (0x08, "Asset Tag", Text),
-            (0x09, "Features", Hex(1)),
+            (0x09, "Features", Flags(1, names::<BoardFeatures>)),
             (0x0A, "Location In Chassis", Text),
             (0x0B, "Chassis Handle", Target(StructureType::CHASSIS)),
             (0x0D, "Type", Named(|value| BoardType(value).name())),
@@ -113,7 +142,7 @@ pub(crate) fn fields(kind: StructureType) -> Fields {
             (0x12, "External Clock (MHz)", Decimal(2)),
             (0x14, "Max Speed (MHz)", Decimal(2)),
             (0x16, "Current Speed (MHz)", Decimal(2)),
-            (0x18, "Status", Hex(1)),
+            (0x18, "Status", NamedFromZero(|value| ProcessorStatus(value).name())),
             (0x19, "Upgrade", Named(|value| ProcessorUpgrade(value).name())),
             (0x1A, "L1 Cache Handle", OptionalTarget(StructureType::CACHE)),
             (0x1C, "L2 Cache Handle", OptionalTarget(StructureType::CACHE)),
@@ -124,7 +153,7 @@ pub(crate) fn fields(kind: StructureType) -> Fields {
             (0x23, "Core Count", Decimal(1)),
             (0x24, "Core Enabled", Decimal(1)),
             (0x25, "Thread Count", Decimal(1)),
-            (0x26, "Characteristics", Hex(2)),
+            (0x26, "Characteristics", Flags(2, names::<ProcessorCharacteristics>)),
             (0x28, "Family 2", Hex(2)),
             (0x2A, "Core Count 2", Decimal(2)),
             (0x2C, "Core Enabled 2", Decimal(2)),
@@ -136,8 +165,8 @@ pub(crate) fn fields(kind: StructureType) -> Fields {
             (0x05, "Configuration", Hex(2)),
             (0x07, "Maximum Size", Hex(2)),
             (0x09, "Installed Size", Hex(2)),
-            (0x0B, "Supported SRAM Types", Hex(2)),
-            (0x0D, "Installed SRAM Type", Hex(2)),
+            (0x0B, "Supported SRAM Types", Flags(2, names::<SramType>)),
+            (0x0D, "Installed SRAM Type", Flags(2, names::<SramType>)),
             (0x0F, "Speed (ns)", Decimal(1)),
             (0x10, "Error Correction Type", Named(|value| CacheErrorCorrection(value).name())),
             (0x11, "System Type", Named(|value| CacheType(value).name())),
@@ -159,8 +188,8 @@ pub(crate) fn fields(kind: StructureType) -> Fields {
             (0x07, "Current Usage", Named(|value| SlotUsage(value).name())),
             (0x08, "Length", Named(|value| SlotLength(value).name())),
             (0x09, "ID", Decimal(2)),
-            (0x0B, "Characteristics 1", Hex(1)),
-            (0x0C, "Characteristics 2", Hex(1)),
+            (0x0B, "Characteristics 1", Flags(1, names::<SlotCharacteristics1>)),
+            (0x0C, "Characteristics 2", Flags(1, names::<SlotCharacteristics2>)),
             (0x0D, "Segment", Hex(2)),
             (0x0F, "Bus", Hex(1)),
             (0x10, "Device/Function", Hex(1)),
@@ -169,7 +198,7 @@ pub(crate) fn fields(kind: StructureType) -> Fields {
         ],
         StructureType::LANGUAGE => &[
             (0x04, "Installable Languages", Decimal(1)),
-            (0x05, "Flags", Hex(1)),
+            (0x05, "Flags", Flags(1, names::<LanguageFlags>)),
             (0x15, "Currently Installed Language", Text),
         ],
         StructureType::MEMORY_ARRAY => &[
@@ -192,7 +221,7 @@ pub(crate) fn fields(kind: StructureType) -> Fields {
             (0x10, "Locator", Text),
             (0x11, "Bank Locator", Text),
             (0x12, "Type", Named(|value| MemoryDeviceType(value).name())),
-            (0x13, "Type Detail", Hex(2)),
+            (0x13, "Type Detail", Flags(2, names::<MemoryTypeDetail>)),
             (0x15, "Speed (MT/s)", Decimal(2)),
             (0x17, "Manufacturer", Text),
             (0x18, "Serial Number", Text),
@@ -205,7 +234,7 @@ pub(crate) fn fields(kind: StructureType) -> Fields {
             (0x24, "Maximum Voltage (mV)", Decimal(2)),
             (0x26, "Configured Voltage (mV)", Decimal(2)),
             (0x28, "Memory Technology", Named(|value| MemoryTechnology(value).name())),
-            (0x29, "Operating Modes", Hex(2)),
+            (0x29, "Operating Modes", Flags(2, names::<OperatingModes>)),
             (0x2B, "Firmware Version", Text),
             (0x34, "Non-Volatile Size", Hex(8)),
             (0x3C, "Volatile Size", Hex(8)),
@@ -290,7 +319,7 @@ pub(crate) fn fields(kind: StructureType) -> Fields {
             (0x0A, "Firmware Version 1", Hex(4)),
             (0x0E, "Firmware Version 2", Hex(4)),
             (0x12, "Description", Text),
-            (0x13, "Characteristics", Hex(8)),
+            (0x13, "Characteristics", Flags(8, names::<TpmCharacteristics>)),
             (0x1B, "OEM-specific Information", Hex(4)),
         ],
         StructureType::FIRMWARE_INVENTORY => &[
@@ -301,7 +330,7 @@ pub(crate) fn fields(kind: StructureType) -> Fields {
             (0x0A, "Manufacturer", Text),
             (0x0B, "Lowest Supported Firmware Version", Text),
             (0x0C, "Image Size", Hex(8)),
-            (0x14, "Characteristics", Hex(2)),
+            (0x14, "Characteristics", Flags(2, names::<ComponentCharacteristics>)),
             (0x16, "State", Named(|value| FirmwareState(value).name())),
             (0x17, "Associated Components", Decimal(1)),
         ],

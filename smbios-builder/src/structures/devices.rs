@@ -11,8 +11,9 @@ use crate::spec::{
 };
 use crate::{
     BatteryChemistry, BoardDeviceType, ConnectorType, Describe, Encoder, Error, Handle,
-    IpmiInterface, PortType, SlotCharacteristics1, SlotCharacteristics2, SlotHeight, SlotLength,
-    SlotType, SlotUsage, SlotWidth, Structure, StructureType, TpmCharacteristics, Version,
+    IpmiInterface, IpmiModifier, PortType, PowerSupplyCharacteristics, SlotCharacteristics1,
+    SlotCharacteristics2, SlotHeight, SlotLength, SlotType, SlotUsage, SlotWidth, Structure,
+    StructureType, TpmCharacteristics, Version,
 };
 
 describe! {
@@ -132,9 +133,8 @@ describe! {
         nv_storage_address: u8,
         /// Its base address; bit 0 set for I/O ports.
         base_address: u64,
-        /// Spacing of registers in bits 7 and 6, lowest bit of the address in bit 4, and how it
-        /// interrupts in bits 3 to 0.
-        modifier: u8,
+        /// How its registers are spaced, and how it interrupts.
+        modifier: IpmiModifier,
         /// Its interrupt; 0 if it has none.
         interrupt: u8,
     }
@@ -163,9 +163,8 @@ describe! {
         revision: String,
         /// How much it can supply, in W; 0x8000 if unknown.
         maximum_capacity_watts: u16,
-        /// Type in bits 13 to 10, status in 9 to 7, range switching in 6 to 3, unplugged, present
-        /// and hot-replaceable in 2 to 0.
-        characteristics: u16,
+        /// What it is and does.
+        characteristics: PowerSupplyCharacteristics,
     }
     + {}
 

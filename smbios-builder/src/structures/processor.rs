@@ -5,8 +5,9 @@ use alloc::string::String;
 use super::{Computed, describe};
 use crate::spec::{Type4Processor, Type7Cache};
 use crate::{
-    Associativity, CacheErrorCorrection, CacheType, Encoder, Error, ProcessorCharacteristics,
-    ProcessorFamily, ProcessorType, ProcessorUpgrade, Ref, SramType, Structure, Version,
+    Associativity, CacheConfiguration, CacheErrorCorrection, CacheMode, CacheType, Encoder, Error,
+    ProcessorCharacteristics, ProcessorFamily, ProcessorStatus, ProcessorType, ProcessorUpgrade,
+    Ref, SramType, Structure, Version,
 };
 
 describe! {
@@ -34,8 +35,8 @@ describe! {
         max_speed_mhz: u16,
         /// The clock after boot in MHz; 0 if unknown.
         current_speed_mhz: u16,
-        /// Bit 6: the socket is populated; bits 2 to 0: 1 for an enabled processor.
-        status: u8,
+        /// Whether it is there, and enabled.
+        status: ProcessorStatus,
         /// What the socket is.
         upgrade: ProcessorUpgrade,
         /// Its first-level cache.
@@ -74,8 +75,8 @@ describe! {
     Cache: Type7Cache, CACHE, since (2, 0) {
         /// Its name.
         socket: String,
-        /// Bits 2 to 0: level minus one; bit 7: enabled; bits 9 and 8: 1 for write-back.
-        configuration: u16,
+        /// Its level, whether it is enabled, and how it writes.
+        configuration: CacheConfiguration,
         /// What SRAM it could have.
         supported_sram: SramType,
         /// What SRAM it has.
@@ -93,11 +94,6 @@ describe! {
         /// Its size in bytes: a multiple of 1 KiB, or of 64 KiB from 32 MiB up.
         size_bytes: u64,
     }
-}
-
-impl Processor {
-    /// The status of a populated socket whose processor is enabled.
-    pub const ENABLED: u8 = 0x41;
 }
 
 impl Computed<Type4Processor> for Processor {
@@ -146,7 +142,7 @@ impl Cache {
         let level = level.clamp(1, 8);
         Self {
             socket: alloc::format!("L{level}"),
-            configuration: u16::from(level - 1) | 1 << 7 | 1 << 8,
+            configuration: CacheConfiguration::internal(level, CacheMode::WRITE_BACK),
             supported_sram: SramType::SYNCHRONOUS,
             current_sram: SramType::SYNCHRONOUS,
             size_bytes,

@@ -12,8 +12,8 @@ use crate::spec::{
 use crate::{
     BoardFeatures, BoardType, BootStatus, ChassisState, ChassisType, ComponentCharacteristics,
     Encoder, Error, FirmwareCharacteristics, FirmwareCharacteristicsExtension, FirmwareIdFormat,
-    FirmwareState, FirmwareVersionFormat, Handle, Ref, SecurityStatus, StringPropertyId, Structure,
-    Uuid, Version, WakeUp,
+    FirmwareState, FirmwareVersionFormat, Handle, LanguageFlags, Ref, SecurityStatus,
+    StringPropertyId, Structure, Uuid, Version, WakeUp,
 };
 
 describe! {
@@ -157,8 +157,8 @@ describe! {
     /// DSP0134 3.7, "BIOS Language Information (Type 13)".
     #[derive(Default)]
     Language: Type13Language, LANGUAGE, since (2, 0) {
-        /// Bit 0: the languages are abbreviated, as `enUS`; otherwise as `en|US|iso8859-1`.
-        flags: u8,
+        /// How they are named.
+        flags: LanguageFlags,
     }
     + {
         /// The languages to choose from: none empty.

@@ -6,6 +6,7 @@ mod kinds;
 mod memory;
 mod processor;
 mod system;
+mod words;
 
 pub use devices::*;
 pub use flags::*;
@@ -13,6 +14,7 @@ pub use kinds::StructureType;
 pub use memory::*;
 pub use processor::*;
 pub use system::*;
+pub use words::*;
 
 /// Declares an open newtype: a number of which some values have names, and all are legal.
 macro_rules! open_values {

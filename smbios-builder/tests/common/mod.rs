@@ -112,7 +112,7 @@ pub(crate) fn everything(version: Version, entry_points: EntryPoints) -> Everyth
         external_clock_mhz: 100,
         max_speed_mhz: 4000,
         current_speed_mhz: 2100,
-        status: Processor::ENABLED,
+        status: ProcessorStatus::ENABLED,
         upgrade: ProcessorUpgrade::ZIF,
         l1_cache: None,
         l2_cache: Some(cache_ref),
@@ -178,7 +178,7 @@ pub(crate) fn everything(version: Version, entry_points: EntryPoints) -> Everyth
     let strings = OemStrings { strings: vec!["first".into(), "io.systemd.x=y".into()] };
     table.add(&strings).unwrap();
     let language = Language {
-        flags: 0,
+        flags: LanguageFlags::empty(),
         installable: vec!["en|US|iso8859-1".into(), "de|DE|iso8859-1".into()],
         current: 1,
     };
@@ -265,7 +265,7 @@ pub(crate) fn everything(version: Version, entry_points: EntryPoints) -> Everyth
         i2c_address: 0x20,
         nv_storage_address: 0xFF,
         base_address: 0xCA3,
-        modifier: 0x48,
+        modifier: IpmiModifier::spaced(4).interrupt(false, false),
         interrupt: 9,
     };
     table.add(&ipmi).unwrap();
@@ -279,7 +279,12 @@ pub(crate) fn everything(version: Version, entry_points: EntryPoints) -> Everyth
         part_number: "Supply Part".into(),
         revision: "Supply Revision".into(),
         maximum_capacity_watts: 750,
-        characteristics: 4 << 10 | 3 << 7 | 4 << 3 | 0b011,
+        characteristics: PowerSupplyCharacteristics::new(
+            PowerSupplyFlags::HOT_REPLACEABLE | PowerSupplyFlags::PRESENT,
+            InputRange::AUTO_SWITCH,
+            PowerSupplyStatus::OK,
+            PowerSupplyType::SWITCHING,
+        ),
     };
     table.add(&power_supply).unwrap();
     let onboard = OnboardDevice {

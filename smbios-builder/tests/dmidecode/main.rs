@@ -6,6 +6,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod fields;
+mod flags;
 mod names;
 mod tool;
 
