@@ -1,0 +1,294 @@
+//! `cargo xtask fuzz`: runs the fuzz targets, and says what came of it.
+//!
+//! libFuzzer needs nothing of a nightly compiler but AddressSanitizer, which safe code can do
+//! without. So the targets are built by plain cargo, with the flags that cargo-fuzz would pass.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::{paths, process};
+
+/// What makes the compiler count edges and comparisons for libFuzzer. Overflow is a bug here.
+const FLAGS: [&str; 12] = [
+    "--cfg=fuzzing",
+    "-Cpasses=sancov-module",
+    "-Cllvm-args=-sanitizer-coverage-level=4",
+    "-Cllvm-args=-sanitizer-coverage-inline-8bit-counters",
+    "-Cllvm-args=-sanitizer-coverage-pc-table",
+    "-Cllvm-args=-sanitizer-coverage-trace-compares",
+    "-Cllvm-args=-simplifycfg-branch-fold-threshold=0",
+    "-Ccodegen-units=1",
+    "-Cdebug-assertions",
+    "-Coverflow-checks",
+    "-Cstrip=none",
+    "-Cforce-frame-pointers",
+];
+
+/// How long a target may take beyond the time that it was given.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// What is known of a target: the first line of `replay --list` that has its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Target {
+    /// Its name.
+    pub(crate) name: String,
+    /// The sources that it is about: files, and folders.
+    pub(crate) about: Vec<String>,
+}
+
+/// What a run of libFuzzer came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Outcome {
+    /// How many inputs were run.
+    pub(crate) runs: u64,
+    /// How many of them reached something new.
+    pub(crate) new: u64,
+    /// How many edges of the program were reached.
+    pub(crate) edges: u64,
+    /// Whether it got past the corpus that it began with.
+    pub(crate) began: bool,
+    /// What was found, if anything was.
+    pub(crate) finding: Option<Finding>,
+}
+
+/// A failure that libFuzzer found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Finding {
+    /// What the panic said, or libFuzzer.
+    pub(crate) what: String,
+    /// The input.
+    pub(crate) input: Option<PathBuf>,
+}
+
+/// What cargo is to build: which workspace, with which flags, into which folder.
+#[derive(Debug)]
+pub(crate) struct Build<'a> {
+    /// The folder that has `fuzz/`.
+    pub(crate) root: &'a Path,
+    /// Where to.
+    pub(crate) folder: PathBuf,
+    /// For the compiler.
+    pub(crate) flags: &'a [&'a str],
+    /// For cargo.
+    pub(crate) arguments: &'a [&'a str],
+}
+
+impl Build<'_> {
+    /// Builds the programs of these names, and returns the folder that they are in.
+    pub(crate) fn run(&self, programs: &[&str], profile: &str) -> Result<PathBuf> {
+        let host = rustc("host")?;
+        let mut cargo = process::cargo();
+        cargo.arg("build").arg("--manifest-path").arg(self.root.join("fuzz/Cargo.toml"));
+        // With --target, build scripts and macros are left alone by the flags.
+        cargo.args(["--profile", profile, "--target", &host, "--target-dir"]).arg(&self.folder);
+        cargo.args(self.arguments).env("CARGO_ENCODED_RUSTFLAGS", self.flags.join("\x1f"));
+        for program in programs {
+            cargo.args(["--bin", program]);
+        }
+        let status = cargo.status().context("cannot start cargo")?;
+        ensure!(status.success(), "the fuzz targets do not build");
+        let profile = if profile == "dev" { "debug" } else { profile };
+        Ok(self.folder.join(host).join(profile))
+    }
+
+    /// The targets for libFuzzer, as they are in the workspace at `root`.
+    pub(crate) fn for_libfuzzer(root: &Path, folder: PathBuf) -> Build<'_> {
+        Build { root, folder, flags: &FLAGS, arguments: &[] }
+    }
+}
+
+/// A line of `rustc -vV`.
+pub(crate) fn rustc(line: &str) -> Result<String> {
+    let printed = process::output(process::command("rustc").arg("-vV"))?;
+    let found = printed.lines().find_map(|text| text.strip_prefix(line)?.strip_prefix(": "));
+    Ok(found.with_context(|| format!("rustc -vV has no line {line:?}"))?.to_owned())
+}
+
+/// The targets of these names, or all.
+pub(crate) fn targets(names: &[String]) -> Result<Vec<Target>> {
+    let arguments = ["--quiet", "--no-default-features"];
+    let root = paths::workspace();
+    let build = Build { root, folder: folder().join("replay"), flags: &[], arguments: &arguments };
+    let replay = build.run(&["replay"], "dev")?.join("replay");
+    let all = parse_list(&process::output(process::command(replay).arg("--list"))?);
+    ensure!(!all.is_empty(), "the list of targets is empty");
+    let find = |name: &String| match all.iter().find(|target| target.name == *name) {
+        Some(target) => Ok(target.clone()),
+        None => {
+            let known: Vec<_> = all.iter().map(|target| target.name.as_str()).collect();
+            bail!("there is no target {name:?}; there are {}", known.join(", "))
+        }
+    };
+    if names.is_empty() { Ok(all) } else { names.iter().map(find).collect() }
+}
+
+fn parse_list(printed: &str) -> Vec<Target> {
+    let parse = |line: &str| {
+        let mut words = line.split(' ').map(str::to_owned);
+        Some(Target { name: words.next()?, about: words.collect() })
+    };
+    printed.lines().filter_map(parse).collect()
+}
+
+/// Where all of it goes.
+pub(crate) fn folder() -> PathBuf {
+    paths::target().join("fuzz")
+}
+
+/// The corpus that is committed.
+pub(crate) fn corpus(target: &str) -> PathBuf {
+    paths::workspace().join("fuzz/corpus").join(target)
+}
+
+/// Runs `program`, a fuzz target, for so long. What is new goes to the first of `folders`.
+pub(crate) fn run(
+    program: &Path,
+    name: &str,
+    seconds: u64,
+    folders: &[PathBuf],
+    arguments: &[&str],
+) -> Result<Outcome> {
+    let artifacts = folder().join("artifacts").join(name);
+    let logs = folder().join("logs");
+    for needed in folders.iter().chain([&artifacts, &logs]) {
+        fs::create_dir_all(needed).with_context(|| needed.display().to_string())?;
+    }
+    let log = logs.join(format!("{name}.log"));
+    let mut command = process::command(program);
+    command.arg(format!("-max_total_time={seconds}")).arg("-print_final_stats=1").args(arguments);
+    command.arg(format!("-artifact_prefix={}/", artifacts.display())).args(folders);
+    // Names of functions in a backtrace would take a symbolizer.
+    command.env("RUST_BACKTRACE", "0");
+    let status = run_into(&mut command, &log, Duration::from_secs(seconds) + PATIENCE)?;
+    let mut outcome = parse_log(&String::from_utf8_lossy(&fs::read(&log)?));
+    if !status && outcome.finding.is_none() {
+        let what = format!("it ended with a failure; log: {}", log.display());
+        outcome.finding = Some(Finding { what, input: None });
+    }
+    Ok(outcome)
+}
+
+/// Runs a command with all that it prints in a file. Whether it ended in time, and well.
+pub(crate) fn run_into(command: &mut Command, log: &Path, limit: Duration) -> Result<bool> {
+    let file = File::create(log).with_context(|| log.display().to_string())?;
+    let status = process::run(command.stdout(file.try_clone()?).stderr(file), limit)?;
+    Ok(status.is_some_and(|status| status.success()))
+}
+
+/// Reads what libFuzzer printed.
+fn parse_log(log: &str) -> Outcome {
+    let statistic = |name: &str| {
+        let line = log.lines().rev().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+        line.and_then(|number| number.trim().parse().ok()).unwrap_or(0)
+    };
+    let edges = log.lines().filter(|line| line.starts_with('#')).filter_map(|line| {
+        let (_, rest) = line.split_once(" cov: ")?;
+        rest.split(' ').next()?.parse().ok()
+    });
+    let errors = ["ERROR: ", "SUMMARY: "];
+    let error = errors.iter().find_map(|mark| {
+        log.lines().find_map(|line| Some(line.split_once(mark)?.1.trim().to_owned()))
+    });
+    let mut lines = log.lines().skip_while(|line| !line.contains("panicked at "));
+    let panic = lines.next().and_then(|line| Some(line.split_once("panicked at ")?.1.to_owned()));
+    let panic = panic.map(|place| format!("{place} {}", lines.next().unwrap_or_default()));
+    let input = log.lines().find_map(|line| Some(line.split_once("Test unit written to ")?.1));
+    let finding = error
+        .map(|error| Finding { what: panic.unwrap_or(error), input: input.map(PathBuf::from) });
+    Outcome {
+        runs: statistic("stat::number_of_executed_units"),
+        new: statistic("stat::new_units_added"),
+        edges: edges.max().unwrap_or(0),
+        began: log.lines().any(|line| line.contains("\tINITED ")),
+        finding,
+    }
+}
+
+/// Runs targets for so long each, from the committed corpus and what earlier runs have found.
+/// Whether nothing was found.
+pub(crate) fn fuzz(names: &[String], seconds: u64, merge: bool) -> Result<bool> {
+    let targets = targets(names)?;
+    let programs: Vec<_> = targets.iter().map(|target| target.name.as_str()).collect();
+    let build = Build::for_libfuzzer(paths::workspace(), folder().join("targets"));
+    let built = build.run(&programs, "release")?;
+    let mut all_is_well = true;
+    for name in programs {
+        let found = folder().join("corpus").join(name);
+        let program = built.join(name);
+        let outcome = run(&program, name, seconds, &[found.clone(), corpus(name)], &[])?;
+        match &outcome.finding {
+            None => println!(
+                "{name}: nothing found in {} runs; {} new inputs, {} edges",
+                outcome.runs, outcome.new, outcome.edges
+            ),
+            Some(finding) => {
+                all_is_well = false;
+                println!("{name}: FOUND after {} runs: {}", outcome.runs, finding.what);
+                if let Some(input) = &finding.input {
+                    println!("  again: {REPLAY} {name} {}", input.display());
+                }
+            }
+        }
+        if merge && outcome.finding.is_none() {
+            let before = count(&corpus(name))?;
+            merge_corpus(&program, name, &found)?;
+            println!("{name}: {} inputs in the corpus, {before} before", count(&corpus(name))?);
+        }
+    }
+    Ok(all_is_well)
+}
+
+/// How to run one input again, without a fuzzer.
+const REPLAY: &str =
+    "cargo run --manifest-path fuzz/Cargo.toml --no-default-features --bin replay --";
+
+fn count(folder: &Path) -> Result<usize> {
+    Ok(fs::read_dir(folder).with_context(|| folder.display().to_string())?.count())
+}
+
+/// Adds to the committed corpus the smallest inputs that reach edges which it does not.
+fn merge_corpus(program: &Path, name: &str, found: &Path) -> Result<()> {
+    let log = folder().join("logs").join(format!("{name}.merge.log"));
+    let mut command = process::command(program);
+    // How often an edge was taken is worth an input to the fuzzer, not to those who keep it.
+    command.args(["-merge=1", "-use_counters=0"]).arg(corpus(name)).arg(found);
+    command.env("RUST_BACKTRACE", "0");
+    let is_well = run_into(&mut command, &log, Duration::from_secs(600))?;
+    ensure!(is_well, "{name}: the corpus can't be merged; log: {}", log.display());
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_that_finds_nothing_is_read() {
+        let log = "#10\tINITED cov: 12 ft: 30 corp: 3/9b\n#99\tNEW    cov: 14 ft: 31 corp: 4/9b\n\
+                   #100\tDONE   cov: 14 ft: 31\nstat::number_of_executed_units: 100\n\
+                   stat::new_units_added:          1\n";
+        let wanted = Outcome { runs: 100, new: 1, edges: 14, began: true, finding: None };
+        assert_eq!(parse_log(log), wanted);
+    }
+
+    #[test]
+    fn a_panic_is_a_finding_with_its_place_and_its_input() {
+        let log = "\nthread '<unnamed>' (1) panicked at /x/lib.rs:3:5:\nno such thing\nnote: x\n\
+                   ==7== ERROR: libFuzzer: deadly signal\nstat::number_of_executed_units: 7\n\
+                   artifact_prefix='a/'; Test unit written to a/crash-1\n";
+        let outcome = parse_log(log);
+        assert_eq!((outcome.runs, outcome.began), (7, false));
+        let what = "/x/lib.rs:3:5: no such thing".to_owned();
+        assert_eq!(outcome.finding, Some(Finding { what, input: Some("a/crash-1".into()) }));
+    }
+
+    #[test]
+    fn a_line_of_the_list_is_a_name_and_what_it_is_about() {
+        let [one] = &parse_list("exits vmx/src/exit vmx/src/skip.rs\n")[..] else { panic!() };
+        assert_eq!((one.name.as_str(), one.about.len()), ("exits", 2));
+    }
+}
