@@ -9,6 +9,7 @@ mod bytes;
 mod capabilities;
 mod dumps;
 mod ept_edits;
+mod exit_fields;
 mod exits;
 mod fw_cfg_dma;
 mod guid_table;

@@ -31,7 +31,7 @@ pub const TARGETS: &[Target] = &[
         name: "dumps",
         body: bodies::dumps,
         about: &[
-            "examples/vmcs-doctor/src/lib.rs",
+            "examples/vmcs-doctor/src/dump",
             "examples/vmcs-doctor/src/report.rs",
             "examples/vmcs-doctor/src/words.rs",
             "vmx/src/snapshot_text.rs",

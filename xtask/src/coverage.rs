@@ -35,6 +35,10 @@ impl Covered {
     }
 }
 
+/// A crate in one piece, and all of it: the linker would drop parts that nothing calls, and with them
+/// the knowledge that there are such lines.
+const FLAGS: [&str; 3] = ["-Cinstrument-coverage", "-Ccodegen-units=1", "-Clink-dead-code"];
+
 /// Replays the corpus of each target, and prints what it covers.
 pub(crate) fn report(names: &[String]) -> Result<()> {
     let toolbox = Toolbox::ensure(&[&LLVM])?;
@@ -43,7 +47,7 @@ pub(crate) fn report(names: &[String]) -> Result<()> {
     let replay = Build {
         root: paths::workspace(),
         folder: fuzz::folder().join("coverage"),
-        flags: &["-Cinstrument-coverage"],
+        flags: &FLAGS,
         arguments: &["--no-default-features"],
     };
     let replay = replay.run(&["replay"], "dev")?.join("replay");
@@ -58,6 +62,10 @@ pub(crate) fn report(names: &[String]) -> Result<()> {
             process::output(cov.args(sources(target)?))
         };
         let files = parse_summary(&export("text", &["--summary-only"])?)?;
+        for about in &target.about {
+            let is_known = |file: &PathBuf| shortened(file).starts_with(about);
+            ensure!(files.keys().any(is_known), "{}: llvm-cov knows no {about}", target.name);
+        }
         let unreached = parse_functions(&export("lcov", &[])?);
         let short = |path: &Path| shortened(path).display().to_string();
         let width = files.keys().map(|path| short(path).len()).max().unwrap_or(0).max(12);

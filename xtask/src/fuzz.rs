@@ -250,12 +250,12 @@ fn count(folder: &Path) -> Result<usize> {
     Ok(fs::read_dir(folder).with_context(|| folder.display().to_string())?.count())
 }
 
-/// Adds to the committed corpus the smallest inputs that reach edges which it does not.
+/// Adds to the committed corpus few and small inputs that reach edges which it does not.
 fn merge_corpus(program: &Path, name: &str, found: &Path) -> Result<()> {
     let log = folder().join("logs").join(format!("{name}.merge.log"));
     let mut command = process::command(program);
     // How often an edge was taken is worth an input to the fuzzer, not to those who keep it.
-    command.args(["-merge=1", "-use_counters=0"]).arg(corpus(name)).arg(found);
+    command.args(["-set_cover_merge=1", "-use_counters=0"]).arg(corpus(name)).arg(found);
     command.env("RUST_BACKTRACE", "0");
     let is_well = run_into(&mut command, &log, Duration::from_secs(600))?;
     ensure!(is_well, "{name}: the corpus can't be merged; log: {}", log.display());
