@@ -164,3 +164,60 @@ fn plans_of_pci_and_mtrrs() {
         hvkit_fuzz::hvmloader_plans(&noise(seed, 4 + usize::try_from(seed).unwrap() % 48));
     }
 }
+
+#[test]
+fn option_roms() {
+    replay("option_rom", hvkit_fuzz::option_rom);
+    for seed in 0..2000 {
+        let mut file = noise(seed, 1 + usize::try_from(seed).unwrap());
+        file[0] |= 1;
+        // One image of 512 or 1,024 bytes, and sometimes one behind it.
+        if let Some([blocks, ..]) = file.get_mut(3..) {
+            *blocks = 1 + *blocks % 2;
+        }
+        if let Some(next) = file.get_mut(1 + 512..1 + 514) {
+            next.copy_from_slice(b"\x55\xAA");
+        }
+        hvkit_fuzz::option_rom(&file);
+    }
+}
+
+#[test]
+fn guid_tables() {
+    replay("guid_table", hvkit_fuzz::guid_table);
+    for seed in 0..4000 {
+        let mut bytes = noise(seed, 1 + usize::try_from(seed).unwrap() % 400);
+        hvkit_fuzz::guid_table(&bytes);
+        // With descriptors, and entries of GUIDs that are known.
+        bytes[0] = bytes[0] & !3 | 28;
+        for kind in bytes.iter_mut().skip(2).step_by(3) {
+            *kind %= 8;
+        }
+        hvkit_fuzz::guid_table(&bytes);
+    }
+}
+
+#[test]
+fn accesses_to_the_configuration_device() {
+    replay("fw_cfg_dma", hvkit_fuzz::fw_cfg_dma);
+    for seed in 0..4000 {
+        hvkit_fuzz::fw_cfg_dma(&noise(seed, usize::try_from(seed).unwrap() % 500));
+    }
+}
+
+#[test]
+fn every_target_has_a_program_a_corpus_and_a_bug_to_plant() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for target in hvkit_fuzz::TARGETS {
+        let name = target.name;
+        for file in [format!("fuzz_targets/{name}.rs"), format!("planted/{name}.patch")] {
+            assert!(root.join(&file).is_file(), "there is no {file}");
+        }
+        for about in target.about {
+            assert!(root.join("..").join(about).exists(), "{name}: there is no {about}");
+        }
+        replay(name, target.body);
+    }
+    let programs = fs::read_dir(root.join("fuzz_targets")).unwrap().count();
+    assert_eq!(programs, hvkit_fuzz::TARGETS.len());
+}

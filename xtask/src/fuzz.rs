@@ -160,6 +160,8 @@ pub(crate) fn run(
     let log = logs.join(format!("{name}.log"));
     let mut command = process::command(program);
     command.arg(format!("-max_total_time={seconds}")).arg("-print_final_stats=1").args(arguments);
+    // An input that takes so long is a finding.
+    command.arg("-timeout=10");
     command.arg(format!("-artifact_prefix={}/", artifacts.display())).args(folders);
     // Names of functions in a backtrace would take a symbolizer.
     command.env("RUST_BACKTRACE", "0");
