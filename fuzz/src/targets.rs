@@ -89,13 +89,26 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "elf",
         body: bodies::elf,
-        about: &["elf-boot/src/elf", "elf-boot/src/pvh.rs", "elf-boot/src/identify.rs"],
+        about: &[
+            "elf-boot/src/elf",
+            "elf-boot/src/identify.rs",
+            "elf-boot/src/linux/vmlinux.rs",
+            "elf-boot/src/pvh.rs",
+        ],
     },
     Target { name: "notes", body: bodies::notes, about: &["elf-boot/src/elf/notes.rs"] },
     Target {
         name: "bzimage",
         body: bodies::bzimage,
-        about: &["elf-boot/src/linux", "elf-boot/src/unpack"],
+        about: &[
+            "elf-boot/src/linux/bzimage.rs",
+            "elf-boot/src/linux/describe.rs",
+            "elf-boot/src/linux/mod.rs",
+            "elf-boot/src/linux/setup_data.rs",
+            "elf-boot/src/linux/setup_header.rs",
+            "elf-boot/src/linux/zero_page.rs",
+            "elf-boot/src/unpack",
+        ],
     },
     Target { name: "multiboot", body: bodies::multiboot, about: &["elf-boot/src/multiboot"] },
     Target {
