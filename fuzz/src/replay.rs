@@ -1,6 +1,7 @@
 //! Runs one target over files, without a fuzzer: `replay TARGET FILE-OR-FOLDER...`.
 //!
-//! `replay --list` prints each target, and what it is about, in a line of words.
+//! `replay --list` prints a line of words for each target: its name, the share of lines that its corpus has to
+//! cover, and what it is about.
 #![forbid(unsafe_code)]
 
 use std::path::PathBuf;
@@ -14,7 +15,7 @@ fn main() -> ExitCode {
     let name = arguments.next().unwrap_or_default();
     if name == "--list" {
         for target in TARGETS {
-            println!("{} {}", target.name, target.about.join(" "));
+            println!("{} {} {}", target.name, target.at_least, target.about.join(" "));
         }
         return ExitCode::SUCCESS;
     }

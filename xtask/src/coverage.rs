@@ -39,8 +39,8 @@ impl Covered {
 /// the knowledge that there are such lines.
 const FLAGS: [&str; 3] = ["-Cinstrument-coverage", "-Ccodegen-units=1", "-Clink-dead-code"];
 
-/// Replays the corpus of each target, and prints what it covers.
-pub(crate) fn report(names: &[String]) -> Result<()> {
+/// Replays the corpus of each target, and prints what it covers. Whether each covers what it has to.
+pub(crate) fn report(names: &[String]) -> Result<bool> {
     let toolbox = Toolbox::ensure(&[&LLVM])?;
     check_version(&toolbox)?;
     let targets = fuzz::targets(names)?;
@@ -75,7 +75,7 @@ pub(crate) fn report(names: &[String]) -> Result<()> {
             total.add(*covered);
             println!("  {}", covered.row(&short(path), width));
         }
-        totals.push((&target.name, total));
+        totals.push((target, total));
         for (path, line) in unreached {
             if let Some(function) = function_at(&path, line) {
                 println!("  not reached: {}:{line} {function}", short(&path));
@@ -83,10 +83,18 @@ pub(crate) fn report(names: &[String]) -> Result<()> {
         }
     }
     println!("\n{}", heading(18).replacen("      ", "target", 1));
-    for (name, total) in totals {
-        println!("{}", total.row(name, 18));
+    let mut all_is_well = true;
+    for (Target { name, at_least, .. }, total) in totals {
+        let (covered, lines) = total.lines;
+        let is_well = covered * 100 >= at_least * lines;
+        all_is_well &= is_well;
+        let row = total.row(name, 18);
+        println!("{row}{}", if is_well { "" } else { "   LESS than it should be" });
+        if !is_well {
+            println!("  {at_least} % of the lines it is; see `at_least` in fuzz/src/targets.rs");
+        }
     }
-    Ok(())
+    Ok(all_is_well)
 }
 
 /// Each LLVM reads the profiles of its own compilers.

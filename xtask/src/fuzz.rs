@@ -36,6 +36,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 pub(crate) struct Target {
     /// Its name.
     pub(crate) name: String,
+    /// How many percent of the lines that it is about its committed corpus has to cover.
+    pub(crate) at_least: u64,
     /// The sources that it is about: files, and folders.
     pub(crate) about: Vec<String>,
 }
@@ -129,7 +131,8 @@ pub(crate) fn targets(names: &[String]) -> Result<Vec<Target>> {
 fn parse_list(printed: &str) -> Vec<Target> {
     let parse = |line: &str| {
         let mut words = line.split(' ').map(str::to_owned);
-        Some(Target { name: words.next()?, about: words.collect() })
+        let (name, at_least) = (words.next()?, words.next()?.parse().ok()?);
+        Some(Target { name, at_least, about: words.collect() })
     };
     printed.lines().filter_map(parse).collect()
 }
@@ -289,8 +292,8 @@ mod tests {
     }
 
     #[test]
-    fn a_line_of_the_list_is_a_name_and_what_it_is_about() {
-        let [one] = &parse_list("exits vmx/src/exit vmx/src/skip.rs\n")[..] else { panic!() };
-        assert_eq!((one.name.as_str(), one.about.len()), ("exits", 2));
+    fn a_line_of_the_list_is_a_name_a_share_and_what_it_is_about() {
+        let [one] = &parse_list("exits 90 vmx/src/exit vmx/src/skip.rs\n")[..] else { panic!() };
+        assert_eq!((one.name.as_str(), one.at_least, one.about.len()), ("exits", 90, 2));
     }
 }

@@ -1,7 +1,7 @@
 //! The rigs: every check of the project that a machine can run, as a table.
 
 use crate::tools::{
-    ACPICA, BOCHS, BOCHS_SID, BUSYBOX, DMIDECODE, GRUB, IPXE, LINUX_BOOKWORM, LINUX_TRIXIE,
+    ACPICA, BOCHS, BOCHS_SID, BUSYBOX, DMIDECODE, GRUB, IPXE, LINUX_BOOKWORM, LINUX_TRIXIE, LLVM,
     LOADERS, MEMTEST, OVMF, QEMU, SEABIOS, Tool, XEN,
 };
 
@@ -247,6 +247,16 @@ pub(crate) static ALL: &[Rig] = &[
             "--no-default-features",
         ],
     ),
+    // The same targets with libFuzzer; the share of lines that their corpora cover; a bug planted for
+    // each, which it has to find.
+    cargo("fuzz", Tier::Full, &["xtask", "fuzz", "--seconds", "20"]),
+    Rig {
+        name: "fuzz-coverage",
+        tier: Tier::Full,
+        needs: &[Need::Tool(&LLVM)],
+        check: Check::Cargo(&["xtask", "fuzz", "--coverage"]),
+    },
+    cargo("fuzz-planted", Tier::Full, &["xtask", "fuzz", "--planted", "--seconds", "30"]),
     cargo(
         "consumer-ept",
         Tier::Ci,
