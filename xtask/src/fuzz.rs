@@ -4,11 +4,12 @@
 //! without. So the targets are built by plain cargo, with the flags that cargo-fuzz would pass.
 
 use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 
 use crate::{paths, process};
 
@@ -239,9 +240,10 @@ pub(crate) fn fuzz(names: &[String], seconds: u64, merge: bool) -> Result<bool> 
             }
         }
         if merge && outcome.finding.is_none() {
-            let before = count(&corpus(name))?;
+            let before = inputs(&corpus(name))?.len();
             merge_corpus(&program, name, &found)?;
-            println!("{name}: {} inputs in the corpus, {before} before", count(&corpus(name))?);
+            let now = inputs(&corpus(name))?.len();
+            println!("{name}: {now} inputs in the corpus, {before} before");
         }
     }
     Ok(all_is_well)
@@ -251,20 +253,47 @@ pub(crate) fn fuzz(names: &[String], seconds: u64, merge: bool) -> Result<bool> 
 const REPLAY: &str =
     "cargo run --manifest-path fuzz/Cargo.toml --no-default-features --bin replay --";
 
-fn count(folder: &Path) -> Result<usize> {
-    Ok(fs::read_dir(folder).with_context(|| folder.display().to_string())?.count())
-}
-
-/// Adds to the committed corpus few and small inputs that reach edges which it does not.
+/// Chooses the committed corpus anew, of itself and what was found: the inputs that have a name of
+/// their own stay, and few and small ones reach the edges that these don't.
 fn merge_corpus(program: &Path, name: &str, found: &Path) -> Result<()> {
+    let (committed, chosen) = (corpus(name), folder().join("chosen").join(name));
+    if chosen.exists() {
+        fs::remove_dir_all(&chosen)?;
+    }
+    fs::create_dir_all(&chosen)?;
+    for input in inputs(&committed)?.into_iter().filter(|input| !is_digest(input)) {
+        fs::copy(committed.join(&input), chosen.join(&input))?;
+    }
     let log = folder().join("logs").join(format!("{name}.merge.log"));
     let mut command = process::command(program);
     // How often an edge was taken is worth an input to the fuzzer, not to those who keep it.
-    command.args(["-set_cover_merge=1", "-use_counters=0"]).arg(corpus(name)).arg(found);
+    command.args(["-set_cover_merge=1", "-use_counters=0"]).args([&chosen, &committed]).arg(found);
     command.env("RUST_BACKTRACE", "0");
     let is_well = run_into(&mut command, &log, Duration::from_secs(600))?;
     ensure!(is_well, "{name}: the corpus can't be merged; log: {}", log.display());
+    let kept = inputs(&chosen)?;
+    for input in inputs(&committed)?.iter().filter(|input| !kept.contains(input)) {
+        fs::remove_file(committed.join(input))?;
+    }
+    for input in kept {
+        fs::copy(chosen.join(&input), committed.join(&input))?;
+    }
     Ok(())
+}
+
+/// The names of the inputs in a folder.
+fn inputs(folder: &Path) -> Result<Vec<String>> {
+    let entries = fs::read_dir(folder).with_context(|| folder.display().to_string())?;
+    let name = |entry: io::Result<fs::DirEntry>| {
+        let name = entry?.file_name().into_string();
+        name.map_err(|name| anyhow!("{}: not a name of ours", name.display()))
+    };
+    entries.map(name).collect()
+}
+
+/// Whether an input has the name that libFuzzer gave it.
+fn is_digest(input: &str) -> bool {
+    input.len() == 40 && input.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 #[cfg(test)]
@@ -289,6 +318,12 @@ mod tests {
         assert_eq!((outcome.runs, outcome.began), (7, false));
         let what = "/x/lib.rs:3:5: no such thing".to_owned();
         assert_eq!(outcome.finding, Some(Finding { what, input: Some("a/crash-1".into()) }));
+    }
+
+    #[test]
+    fn names_that_people_give_are_told_from_digests() {
+        assert!(is_digest("9cb49fdf97c6eb1696e299e36dd4a49dedab0ace"));
+        assert!(!is_digest("3a937583d1b6") && !is_digest("all-fields-tigerlake-all-controls"));
     }
 
     #[test]

@@ -43,7 +43,7 @@ Checks and rigs of the project: cargo xtask COMMAND
   initrd --out FILE               write the initrd of a Linux guest that says it is there
   fuzz [OPTIONS] [TARGET...]      run the fuzz targets, all or those named
       --seconds N                 how long each (20)
-      --merge                     add to the committed corpus what reaches more of the code
+      --merge                     keep in the committed corpus what reaches more of the code
       --coverage                  instead: say which lines the committed corpus covers
       --planted                   instead: plant a bug for each target, and see it found
   bench startup                   time kvm-vmm's start beside a minimal C program's
