@@ -148,6 +148,16 @@ pub(crate) fn corpus(target: &str) -> PathBuf {
     paths::workspace().join("fuzz/corpus").join(target)
 }
 
+/// Where inputs go on which a target fails.
+fn artifacts(target: &str) -> PathBuf {
+    folder().join("artifacts").join(target)
+}
+
+/// Without it libFuzzer would leave them where it was started.
+fn artifact_prefix(artifacts: &Path) -> String {
+    format!("-artifact_prefix={}/", artifacts.display())
+}
+
 /// Runs `program`, a fuzz target, for so long. What is new goes to the first of `folders`.
 pub(crate) fn run(
     program: &Path,
@@ -156,7 +166,7 @@ pub(crate) fn run(
     folders: &[PathBuf],
     arguments: &[&str],
 ) -> Result<Outcome> {
-    let artifacts = folder().join("artifacts").join(name);
+    let artifacts = artifacts(name);
     let logs = folder().join("logs");
     for needed in folders.iter().chain([&artifacts, &logs]) {
         fs::create_dir_all(needed).with_context(|| needed.display().to_string())?;
@@ -166,7 +176,7 @@ pub(crate) fn run(
     command.arg(format!("-max_total_time={seconds}")).arg("-print_final_stats=1").args(arguments);
     // An input that takes so long is a finding.
     command.arg("-timeout=10");
-    command.arg(format!("-artifact_prefix={}/", artifacts.display())).args(folders);
+    command.arg(artifact_prefix(&artifacts)).args(folders);
     // Names of functions in a backtrace would take a symbolizer.
     command.env("RUST_BACKTRACE", "0");
     let status = run_into(&mut command, &log, Duration::from_secs(seconds) + PATIENCE)?;
@@ -268,7 +278,7 @@ fn merge_corpus(program: &Path, name: &str, found: &Path) -> Result<()> {
     let mut command = process::command(program);
     // How often an edge was taken is worth an input to the fuzzer, not to those who keep it.
     command.args(["-set_cover_merge=1", "-use_counters=0"]).args([&chosen, &committed]).arg(found);
-    command.env("RUST_BACKTRACE", "0");
+    command.arg(artifact_prefix(&artifacts(name))).env("RUST_BACKTRACE", "0");
     let is_well = run_into(&mut command, &log, Duration::from_secs(600))?;
     ensure!(is_well, "{name}: the corpus can't be merged; log: {}", log.display());
     let kept = inputs(&chosen)?;
