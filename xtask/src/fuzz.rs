@@ -275,12 +275,15 @@ fn merge_corpus(program: &Path, name: &str, found: &Path) -> Result<()> {
         fs::copy(committed.join(&input), chosen.join(&input))?;
     }
     let log = folder().join("logs").join(format!("{name}.merge.log"));
-    let mut command = process::command(program);
-    // How often an edge was taken is worth an input to the fuzzer, not to those who keep it.
-    command.args(["-set_cover_merge=1", "-use_counters=0"]).args([&chosen, &committed]).arg(found);
-    command.arg(artifact_prefix(&artifacts(name))).env("RUST_BACKTRACE", "0");
-    let is_well = run_into(&mut command, &log, Duration::from_secs(600))?;
-    ensure!(is_well, "{name}: the corpus can't be merged; log: {}", log.display());
+    // What was found comes last, so that it does not take the place of what is committed.
+    for inputs in [committed.as_path(), found] {
+        let mut command = process::command(program);
+        // How often an edge was taken is worth an input to the fuzzer, not to those who keep it.
+        command.args(["-set_cover_merge=1", "-use_counters=0"]).arg(&chosen).arg(inputs);
+        command.arg(artifact_prefix(&artifacts(name))).env("RUST_BACKTRACE", "0");
+        let is_well = run_into(&mut command, &log, Duration::from_secs(600))?;
+        ensure!(is_well, "{name}: the corpus can't be merged; log: {}", log.display());
+    }
     let kept = inputs(&chosen)?;
     for input in inputs(&committed)?.iter().filter(|input| !kept.contains(input)) {
         fs::remove_file(committed.join(input))?;
