@@ -3,14 +3,14 @@
 //! libFuzzer needs nothing of a nightly compiler but AddressSanitizer, which safe code can do
 //! without. So the targets are built by plain cargo, with the flags that cargo-fuzz would pass.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 
+use crate::libfuzzer::{Run, artifact_prefix, run_into};
 use crate::{paths, process};
 
 /// What makes the compiler count edges and comparisons for libFuzzer. Overflow is a bug here.
@@ -29,9 +29,6 @@ const FLAGS: [&str; 12] = [
     "-Cforce-frame-pointers",
 ];
 
-/// How long a target may take beyond the time that it was given.
-const PATIENCE: Duration = Duration::from_secs(120);
-
 /// What is known of a target: the first line of `replay --list` that has its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Target {
@@ -41,30 +38,6 @@ pub(crate) struct Target {
     pub(crate) at_least: u64,
     /// The sources that it is about: files, and folders.
     pub(crate) about: Vec<String>,
-}
-
-/// What a run of libFuzzer came to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Outcome {
-    /// How many inputs were run.
-    pub(crate) runs: u64,
-    /// How many of them reached something new.
-    pub(crate) new: u64,
-    /// How many edges of the program were reached.
-    pub(crate) edges: u64,
-    /// Whether it got past the corpus that it began with.
-    pub(crate) began: bool,
-    /// What was found, if anything was.
-    pub(crate) finding: Option<Finding>,
-}
-
-/// A failure that libFuzzer found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Finding {
-    /// What the panic said, or libFuzzer.
-    pub(crate) what: String,
-    /// The input.
-    pub(crate) input: Option<PathBuf>,
 }
 
 /// What cargo is to build: which workspace, with which flags, into which folder.
@@ -148,82 +121,6 @@ pub(crate) fn corpus(target: &str) -> PathBuf {
     paths::workspace().join("fuzz/corpus").join(target)
 }
 
-/// Where inputs go on which a target fails.
-fn artifacts(target: &str) -> PathBuf {
-    folder().join("artifacts").join(target)
-}
-
-/// Without it libFuzzer would leave them where it was started.
-fn artifact_prefix(artifacts: &Path) -> String {
-    format!("-artifact_prefix={}/", artifacts.display())
-}
-
-/// Runs `program`, a fuzz target, for so long. What is new goes to the first of `folders`.
-pub(crate) fn run(
-    program: &Path,
-    name: &str,
-    seconds: u64,
-    folders: &[PathBuf],
-    arguments: &[&str],
-) -> Result<Outcome> {
-    let artifacts = artifacts(name);
-    let logs = folder().join("logs");
-    for needed in folders.iter().chain([&artifacts, &logs]) {
-        fs::create_dir_all(needed).with_context(|| needed.display().to_string())?;
-    }
-    let log = logs.join(format!("{name}.log"));
-    let mut command = process::command(program);
-    command.arg(format!("-max_total_time={seconds}")).arg("-print_final_stats=1").args(arguments);
-    // An input that takes so long is a finding.
-    command.arg("-timeout=10");
-    command.arg(artifact_prefix(&artifacts)).args(folders);
-    // Names of functions in a backtrace would take a symbolizer.
-    command.env("RUST_BACKTRACE", "0");
-    let status = run_into(&mut command, &log, Duration::from_secs(seconds) + PATIENCE)?;
-    let mut outcome = parse_log(&String::from_utf8_lossy(&fs::read(&log)?));
-    if !status && outcome.finding.is_none() {
-        let what = format!("it ended with a failure; log: {}", log.display());
-        outcome.finding = Some(Finding { what, input: None });
-    }
-    Ok(outcome)
-}
-
-/// Runs a command with all that it prints in a file. Whether it ended in time, and well.
-pub(crate) fn run_into(command: &mut Command, log: &Path, limit: Duration) -> Result<bool> {
-    let file = File::create(log).with_context(|| log.display().to_string())?;
-    let status = process::run(command.stdout(file.try_clone()?).stderr(file), limit)?;
-    Ok(status.is_some_and(|status| status.success()))
-}
-
-/// Reads what libFuzzer printed.
-fn parse_log(log: &str) -> Outcome {
-    let statistic = |name: &str| {
-        let line = log.lines().rev().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
-        line.and_then(|number| number.trim().parse().ok()).unwrap_or(0)
-    };
-    let edges = log.lines().filter(|line| line.starts_with('#')).filter_map(|line| {
-        let (_, rest) = line.split_once(" cov: ")?;
-        rest.split(' ').next()?.parse().ok()
-    });
-    let errors = ["ERROR: ", "SUMMARY: "];
-    let error = errors.iter().find_map(|mark| {
-        log.lines().find_map(|line| Some(line.split_once(mark)?.1.trim().to_owned()))
-    });
-    let mut lines = log.lines().skip_while(|line| !line.contains("panicked at "));
-    let panic = lines.next().and_then(|line| Some(line.split_once("panicked at ")?.1.to_owned()));
-    let panic = panic.map(|place| format!("{place} {}", lines.next().unwrap_or_default()));
-    let input = log.lines().find_map(|line| Some(line.split_once("Test unit written to ")?.1));
-    let finding = error
-        .map(|error| Finding { what: panic.unwrap_or(error), input: input.map(PathBuf::from) });
-    Outcome {
-        runs: statistic("stat::number_of_executed_units"),
-        new: statistic("stat::new_units_added"),
-        edges: edges.max().unwrap_or(0),
-        began: log.lines().any(|line| line.contains("\tINITED ")),
-        finding,
-    }
-}
-
 /// Runs targets for so long each, from the committed corpus and what earlier runs have found.
 /// Whether nothing was found.
 pub(crate) fn fuzz(names: &[String], seconds: u64, merge: bool) -> Result<bool> {
@@ -235,7 +132,15 @@ pub(crate) fn fuzz(names: &[String], seconds: u64, merge: bool) -> Result<bool> 
     for name in programs {
         let found = folder().join("corpus").join(name);
         let program = built.join(name);
-        let outcome = run(&program, name, seconds, &[found.clone(), corpus(name)], &[])?;
+        let outcome = Run {
+            program: &program,
+            name,
+            seconds,
+            inputs: &[found.clone(), corpus(name)],
+            arguments: &[],
+            place: &folder(),
+        }
+        .run()?;
         match &outcome.finding {
             None => println!(
                 "{name}: nothing found in {} runs; {} new inputs, {} edges",
@@ -280,7 +185,9 @@ fn merge_corpus(program: &Path, name: &str, found: &Path) -> Result<()> {
         let mut command = process::command(program);
         // How often an edge was taken is worth an input to the fuzzer, not to those who keep it.
         command.args(["-set_cover_merge=1", "-use_counters=0"]).arg(&chosen).arg(inputs);
-        command.arg(artifact_prefix(&artifacts(name))).env("RUST_BACKTRACE", "0");
+        command
+            .arg(artifact_prefix(&folder().join("artifacts").join(name)))
+            .env("RUST_BACKTRACE", "0");
         let is_well = run_into(&mut command, &log, Duration::from_secs(600))?;
         ensure!(is_well, "{name}: the corpus can't be merged; log: {}", log.display());
     }
@@ -312,26 +219,6 @@ fn is_digest(input: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_run_that_finds_nothing_is_read() {
-        let log = "#10\tINITED cov: 12 ft: 30 corp: 3/9b\n#99\tNEW    cov: 14 ft: 31 corp: 4/9b\n\
-                   #100\tDONE   cov: 14 ft: 31\nstat::number_of_executed_units: 100\n\
-                   stat::new_units_added:          1\n";
-        let wanted = Outcome { runs: 100, new: 1, edges: 14, began: true, finding: None };
-        assert_eq!(parse_log(log), wanted);
-    }
-
-    #[test]
-    fn a_panic_is_a_finding_with_its_place_and_its_input() {
-        let log = "\nthread '<unnamed>' (1) panicked at /x/lib.rs:3:5:\nno such thing\nnote: x\n\
-                   ==7== ERROR: libFuzzer: deadly signal\nstat::number_of_executed_units: 7\n\
-                   artifact_prefix='a/'; Test unit written to a/crash-1\n";
-        let outcome = parse_log(log);
-        assert_eq!((outcome.runs, outcome.began), (7, false));
-        let what = "/x/lib.rs:3:5: no such thing".to_owned();
-        assert_eq!(outcome.finding, Some(Finding { what, input: Some("a/crash-1".into()) }));
-    }
 
     #[test]
     fn names_that_people_give_are_told_from_digests() {

@@ -12,6 +12,7 @@ mod guest_tables;
 mod initrd;
 mod judge;
 mod kernel;
+mod libfuzzer;
 mod nested;
 mod paths;
 mod planted;

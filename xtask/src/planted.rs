@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 
 use crate::fuzz::{self, Build};
+use crate::libfuzzer::Run;
 use crate::{paths, process};
 
 /// How a planted bug was found.
@@ -71,7 +72,15 @@ fn look(program: &Path, name: &str, seconds: u64, folder: &Path) -> Result<(Foun
             fs::remove_dir_all(&scratch)?;
         }
         // The same numbers each time, so that runs can be compared.
-        let outcome = fuzz::run(program, name, seconds, &folders, &["-seed=1"])?;
+        let outcome = Run {
+            program,
+            name,
+            seconds,
+            inputs: &folders,
+            arguments: &["-seed=1"],
+            place: folder,
+        }
+        .run()?;
         if let Some(finding) = outcome.finding {
             // A target that does not start has found nothing.
             ensure!(finding.input.is_some(), "{name}: {}", finding.what);
