@@ -21,7 +21,7 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "exits",
         body: bodies::exits,
-        at_least: 95,
+        at_least: 96,
         about: &[
             "vmx/src/exit/mod.rs",
             "vmx/src/exit/qualification.rs",
@@ -33,7 +33,7 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "dumps",
         body: bodies::dumps,
-        at_least: 80,
+        at_least: 87,
         about: &[
             "examples/vmcs-doctor/src/dump",
             "examples/vmcs-doctor/src/report.rs",
@@ -45,13 +45,13 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "capabilities",
         body: bodies::capabilities,
-        at_least: 90,
+        at_least: 92,
         about: &["vmx/src/caps", "vmx/src/solve.rs"],
     },
     Target {
         name: "ept_edits",
         body: bodies::ept_edits,
-        at_least: 85,
+        at_least: 88,
         about: &[
             "ept/src/apply.rs",
             "ept/src/debt.rs",
@@ -66,13 +66,13 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "acpi_validate",
         body: bodies::acpi_validate,
-        at_least: 95,
+        at_least: 97,
         about: &["acpi-builder/src/validate"],
     },
     Target {
         name: "smbios_parse",
         body: bodies::smbios_parse,
-        at_least: 95,
+        at_least: 97,
         about: &[
             "smbios-builder/src/anchor.rs",
             "smbios-builder/src/parse.rs",
@@ -83,7 +83,7 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "table_loader",
         body: bodies::table_loader,
-        at_least: 84,
+        at_least: 87,
         about: &[
             "fw-cfg/src/file_name.rs",
             "fw-cfg/src/loader_run.rs",
@@ -93,13 +93,13 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "fw_cfg_dma",
         body: bodies::fw_cfg_dma,
-        at_least: 95,
+        at_least: 96,
         about: &["fw-cfg/src/device.rs", "fw-cfg/src/dma.rs"],
     },
     Target {
         name: "elf",
         body: bodies::elf,
-        at_least: 86,
+        at_least: 92,
         about: &[
             "elf-boot/src/elf",
             "elf-boot/src/identify.rs",
@@ -110,13 +110,13 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "notes",
         body: bodies::notes,
-        at_least: 84,
+        at_least: 93,
         about: &["elf-boot/src/elf/notes.rs"],
     },
     Target {
         name: "bzimage",
         body: bodies::bzimage,
-        at_least: 86,
+        at_least: 89,
         about: &[
             "elf-boot/src/linux/bzimage.rs",
             "elf-boot/src/linux/describe.rs",
@@ -130,19 +130,19 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "multiboot",
         body: bodies::multiboot,
-        at_least: 95,
+        at_least: 96,
         about: &["elf-boot/src/multiboot"],
     },
     Target {
         name: "option_rom",
         body: bodies::option_rom,
-        at_least: 90,
+        at_least: 98,
         about: &["firmware-blobs/src/option_rom.rs"],
     },
     Target {
         name: "guid_table",
         body: bodies::guid_table,
-        at_least: 90,
+        at_least: 95,
         about: &[
             "firmware-blobs/src/guid_table.rs",
             "firmware-blobs/src/metadata.rs",
@@ -152,7 +152,7 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "hvmloader_plans",
         body: bodies::hvmloader_plans,
-        at_least: 88,
+        at_least: 89,
         about: &[
             "hvmloader-core/src/pci",
             "hvmloader-core/src/pci.rs",

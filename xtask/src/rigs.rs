@@ -249,7 +249,7 @@ pub(crate) static ALL: &[Rig] = &[
     ),
     // The same targets with libFuzzer; the share of lines that their corpora cover; a bug planted for
     // each, which it has to find.
-    cargo("fuzz", Tier::Full, &["xtask", "fuzz", "--seconds", "20"]),
+    cargo("fuzz-run", Tier::Full, &["xtask", "fuzz", "--seconds", "20"]),
     Rig {
         name: "fuzz-coverage",
         tier: Tier::Full,
