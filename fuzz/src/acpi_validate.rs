@@ -122,11 +122,15 @@ fn sum(bytes: &[u8]) -> u8 {
     bytes.iter().fold(0, |sum: u8, byte| sum.wrapping_add(*byte))
 }
 
+/// No rule is about a field behind this: the end of the longest FADT. A table that is too short has a
+/// finding where the field would be.
+const LAST_FIELD_END: usize = 276;
+
 /// Checks what holds of all findings.
 fn check(findings: &[Finding], length: usize) {
     assert!(findings.len() <= length + 8, "{} findings in {length} bytes", findings.len());
     for finding in findings {
-        assert!(finding.offset <= length.max(64), "{finding}");
+        assert!(finding.offset <= length.max(LAST_FIELD_END), "{finding}");
         assert!(!finding.to_string().is_empty());
     }
 }

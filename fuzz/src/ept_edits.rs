@@ -181,7 +181,9 @@ pub fn ept_edits(data: &[u8]) {
             9 => {
                 let log = Table::new();
                 let gpa = input.wild();
+                let other = WINDOW + input.word() % WINDOW_PAGES * 4096;
                 log.0[511].store(gpa, std::sync::atomic::Ordering::Relaxed);
+                log.0[510].store(other, std::sync::atomic::Ordering::Relaxed);
                 ept.drain_log(&log, u16::from(input.byte()) | 0x100, |_| {})
             }
             10 => {
@@ -238,6 +240,20 @@ fn check(ept: &Ept<Frames>, model: &Model, range: GpaRange) {
 
 fn check_all(ept: &Ept<Frames>, model: &Model) {
     (0..WINDOW_PAGES).for_each(|page| check_page(ept, model, WINDOW + page * 4096));
+    // The pages, one mapping after the other, are those of the model.
+    let window = GpaRange::new(Gpa::new(WINDOW), WINDOW_PAGES * 4096).unwrap_or_default();
+    let Ok(leaves) = ept.leaves(window) else {
+        assert!(model.is_empty(), "the window has pages that can't be listed");
+        return;
+    };
+    let listed = leaves.flat_map(|leaf| {
+        let start = leaf.gpa.as_u64();
+        pages(leaf.range()).map(move |page| (page, leaf.hpa.as_u64() + (page - start)))
+    });
+    assert!(
+        listed.eq(model.iter().map(|(page, (hpa, _))| (*page, *hpa))),
+        "other pages are listed"
+    );
 }
 
 fn check_page(ept: &Ept<Frames>, model: &Model, page: u64) {

@@ -6,7 +6,7 @@ use vmx::{
     skip_instruction,
 };
 
-use crate::Bytes;
+use crate::{Bytes, exit_fields};
 
 /// Takes apart the exit that the bytes hold, and lets the guest go on behind its instruction.
 ///
@@ -70,14 +70,22 @@ fn agrees(exit: &Exit, reason: ExitReason, qualification: u64) {
             assert_eq!(io.is_in, bits(3, 1) == 1);
             assert_eq!(io.string.is_some(), bits(4, 1) == 1);
         }
-        Exit::Operand { reason, displacement, .. } => {
+        Exit::Operand { reason, displacement, info } => {
             assert_eq!((reason.0, *displacement), (number, qualification));
+            exit_fields::instruction(*info, qualification);
+        }
+        Exit::TaskSwitch(switch) => exit_fields::task_switch(*switch, qualification),
+        Exit::ApicAccess(access) => exit_fields::apic_access(*access, qualification),
+        Exit::VirtualizedEoi { vector } => assert_eq!(u64::from(*vector), bits(0, 8)),
+        Exit::InstructionTimeout { context_is_invalid } => {
+            assert_eq!(*context_is_invalid, bits(0, 1) == 1);
         }
         Exit::Sipi { vector } => assert_eq!(u64::from(*vector), bits(0, 8)),
         Exit::ApicWrite { offset } => assert_eq!(u64::from(*offset), bits(0, 12)),
         Exit::Spp { is_miss, .. } => assert_eq!(*is_miss, bits(11, 1) == 1),
         Exit::EptViolation(violation) => {
             assert_eq!(violation.linear.is_some(), bits(7, 1) == 1);
+            exit_fields::ept_access(violation.access, qualification);
         }
         Exit::EntryFailureGuestState { .. } => {
             assert_eq!(number, BasicReason::ENTRY_FAILURE_GUEST_STATE.0);

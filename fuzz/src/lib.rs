@@ -9,10 +9,15 @@ mod bytes;
 mod capabilities;
 mod dumps;
 mod ept_edits;
+mod exit_fields;
 mod exits;
+mod fw_cfg_dma;
+mod guid_table;
 mod hvmloader_plans;
+mod option_rom;
 mod smbios_parse;
 mod table_loader;
+mod targets;
 
 use bytes::Bytes;
 
@@ -22,6 +27,10 @@ pub use capabilities::capabilities;
 pub use dumps::dumps;
 pub use ept_edits::ept_edits;
 pub use exits::exits;
+pub use fw_cfg_dma::fw_cfg_dma;
+pub use guid_table::guid_table;
 pub use hvmloader_plans::hvmloader_plans;
+pub use option_rom::option_rom;
 pub use smbios_parse::smbios_parse;
 pub use table_loader::table_loader;
+pub use targets::{TARGETS, Target};

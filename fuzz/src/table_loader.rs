@@ -62,6 +62,9 @@ pub fn table_loader(data: &[u8]) {
             writes: loaded.writes.iter().map(write).collect(),
         }
     });
+    if let Err(error) = &loaded {
+        assert!(!error.to_string().is_empty());
+    }
     assert_eq!(left, expected, "{:?}", loaded.err());
 }
 

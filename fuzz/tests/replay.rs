@@ -1,17 +1,29 @@
 //! Replays the committed corpus, and bytes made up on the spot, through every fuzz body.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-/// Runs `body` over each file of a corpus and says how many there were.
-fn replay(target: &str, body: impl Fn(&[u8])) {
+/// The files of a corpus.
+fn files(target: &str) -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
     let files: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert!(!files.is_empty(), "no corpus in {}", folder.display());
-    for file in files {
+    files
+}
+
+/// Runs `body` over each file of a corpus.
+fn replay(target: &str, body: impl Fn(&[u8])) {
+    for file in files(target) {
         println!("{}", file.display());
         body(&fs::read(&file).unwrap());
     }
+}
+
+/// How many changed copies of a file are worth their time: those that a fuzzer found are near each
+/// other already.
+fn copies(file: &Path, most: u64) -> u64 {
+    let found_by_fuzzer = file.file_name().unwrap().len() == 40;
+    if found_by_fuzzer { most / 40 } else { most }
 }
 
 /// Bytes that look random and are the same every time.
@@ -58,11 +70,13 @@ fn kernel_images() {
         ("multiboot", hvkit_fuzz::multiboot),
     ];
     for (name, body) in targets {
-        replay(name, |file| {
-            body(file);
+        for path in files(name) {
+            println!("{}", path.display());
+            let file = fs::read(&path).unwrap();
+            body(&file);
             // And what is near: cut short, and with one byte after the other changed.
-            for seed in 0..400 {
-                let mut near = file.to_vec();
+            for seed in 0..copies(&path, 400) {
+                let mut near = file.clone();
                 for (at, value) in noise(seed, 6).chunks(2).zip(noise(seed + 1000, 3)) {
                     let at = usize::from(at[0]) << 8 | usize::from(at[1]);
                     let length = near.len().max(1);
@@ -75,7 +89,7 @@ fn kernel_images() {
                 }
                 body(&near);
             }
-        });
+        }
         for seed in 0..100 {
             body(&noise(seed, usize::try_from(seed).unwrap() * 9));
         }
@@ -93,10 +107,9 @@ fn exits() {
 /// Texts in which a byte was changed here and there, and noise.
 fn damaged(target: &str, body: impl Fn(&[u8])) {
     replay(target, &body);
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
-    for file in fs::read_dir(&folder).unwrap() {
-        let text = fs::read(file.unwrap().path()).unwrap();
-        for seed in 0..200 {
+    for file in files(target) {
+        let text = fs::read(&file).unwrap();
+        for seed in 0..copies(&file, 200) {
             let mut text = text.clone();
             for pair in noise(seed, 12).chunks_exact(3) {
                 let place = usize::from(pair[0]) << 8 | usize::from(pair[1]);
@@ -163,4 +176,61 @@ fn plans_of_pci_and_mtrrs() {
     for seed in 0..2000 {
         hvkit_fuzz::hvmloader_plans(&noise(seed, 4 + usize::try_from(seed).unwrap() % 48));
     }
+}
+
+#[test]
+fn option_roms() {
+    replay("option_rom", hvkit_fuzz::option_rom);
+    for seed in 0..2000 {
+        let mut file = noise(seed, 1 + usize::try_from(seed).unwrap());
+        file[0] |= 1;
+        // One image of 512 or 1,024 bytes, and sometimes one behind it.
+        if let Some([blocks, ..]) = file.get_mut(3..) {
+            *blocks = 1 + *blocks % 2;
+        }
+        if let Some(next) = file.get_mut(1 + 512..1 + 514) {
+            next.copy_from_slice(b"\x55\xAA");
+        }
+        hvkit_fuzz::option_rom(&file);
+    }
+}
+
+#[test]
+fn guid_tables() {
+    replay("guid_table", hvkit_fuzz::guid_table);
+    for seed in 0..4000 {
+        let mut bytes = noise(seed, 1 + usize::try_from(seed).unwrap() % 400);
+        hvkit_fuzz::guid_table(&bytes);
+        // With descriptors, and entries of GUIDs that are known.
+        bytes[0] = bytes[0] & !3 | 28;
+        for kind in bytes.iter_mut().skip(2).step_by(3) {
+            *kind %= 8;
+        }
+        hvkit_fuzz::guid_table(&bytes);
+    }
+}
+
+#[test]
+fn accesses_to_the_configuration_device() {
+    replay("fw_cfg_dma", hvkit_fuzz::fw_cfg_dma);
+    for seed in 0..4000 {
+        hvkit_fuzz::fw_cfg_dma(&noise(seed, usize::try_from(seed).unwrap() % 500));
+    }
+}
+
+#[test]
+fn every_target_has_a_program_a_corpus_and_a_bug_to_plant() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for target in hvkit_fuzz::TARGETS {
+        let name = target.name;
+        for file in [format!("fuzz_targets/{name}.rs"), format!("planted/{name}.patch")] {
+            assert!(root.join(&file).is_file(), "there is no {file}");
+        }
+        for about in target.about {
+            assert!(root.join("..").join(about).exists(), "{name}: there is no {about}");
+        }
+        assert!(!files(name).is_empty());
+    }
+    let programs = fs::read_dir(root.join("fuzz_targets")).unwrap().count();
+    assert_eq!(programs, hvkit_fuzz::TARGETS.len());
 }

@@ -9,7 +9,7 @@ use vmx::{
     SecondaryControls, VmcsSnapshot, VmxCaps, check, field, msr,
 };
 
-const FILES: [(&str, &str); 9] = [
+const FILES: [(&str, &str); 11] = [
     ("corei5_arrandale_m520", include_str!("data/caps/corei5_arrandale_m520.txt")),
     ("corei7_sandy_bridge_2600k", include_str!("data/caps/corei7_sandy_bridge_2600k.txt")),
     ("corei7_haswell_4770", include_str!("data/caps/corei7_haswell_4770.txt")),
@@ -19,6 +19,8 @@ const FILES: [(&str, &str); 9] = [
     ("xeon_x5482", include_str!("data/caps/xeon_x5482.txt")),
     ("core_i7_5600u", include_str!("data/caps/core_i7_5600u.txt")),
     ("coffee_lake_906ea", include_str!("data/caps/coffee_lake_906ea.txt")),
+    ("xeon_e5_2630_v3", include_str!("data/caps/xeon_e5_2630_v3.txt")),
+    ("xeon_silver_4108", include_str!("data/caps/xeon_silver_4108.txt")),
 ];
 
 /// The first six files are what the module `hardware` read from the emulated processor and printed,

@@ -5,13 +5,17 @@
 mod apt;
 mod bench;
 mod checks;
+mod coverage;
 mod cpio;
+mod fuzz;
 mod guest_tables;
 mod initrd;
 mod judge;
 mod kernel;
+mod libfuzzer;
 mod nested;
 mod paths;
+mod planted;
 mod process;
 mod report;
 mod repository;
@@ -38,6 +42,11 @@ Checks and rigs of the project: cargo xtask COMMAND
       --timeout SECONDS           status 124 after this time (300)
       --program FILE              run this static program instead of kvm-vmm
   initrd --out FILE               write the initrd of a Linux guest that says it is there
+  fuzz [OPTIONS] [TARGET...]      run the fuzz targets, all or those named
+      --seconds N                 how long each (20)
+      --merge                     keep in the committed corpus what reaches more of the code
+      --coverage                  instead: say which lines the committed corpus covers
+      --planted                   instead: plant a bug for each target, and see it found
   bench startup                   time kvm-vmm's start beside a minimal C program's
   bench tables                    time the tables of a large machine, ACPI's beside a peer's
   ticks                           count what a CPUID exit costs on bare metal, in Bochs
@@ -67,6 +76,7 @@ fn command() -> Result<ExitCode> {
         Some(Value(name)) if name == "test" => test(parser),
         Some(Value(name)) if name == "nested" => nested(parser),
         Some(Value(name)) if name == "initrd" => initrd(parser),
+        Some(Value(name)) if name == "fuzz" => fuzz(parser),
         Some(Value(name)) if name == "bench" => bench(parser),
         Some(Value(name)) if name == "ticks" => ticks(),
         Some(Value(name)) if name == "toolbox" => toolbox(parser),
@@ -147,6 +157,28 @@ fn initrd(mut parser: lexopt::Parser) -> Result<ExitCode> {
     let toolbox = toolbox::Toolbox::ensure(&initrd::TOOLS)?;
     fs::write(&out, initrd::guest(&toolbox)?).with_context(|| out.display().to_string())?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn fuzz(mut parser: lexopt::Parser) -> Result<ExitCode> {
+    let (mut seconds, mut mode) = (20, None);
+    let mut names = Vec::new();
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("seconds") => seconds = parser.value()?.parse()?,
+            Long(chosen @ ("merge" | "coverage" | "planted")) => {
+                ensure!(mode.is_none(), "fuzz: of --merge, --coverage and --planted only one");
+                mode = Some(chosen.to_owned());
+            }
+            Value(name) => names.push(name.string()?),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    let all_is_well = match mode.as_deref() {
+        Some("coverage") => coverage::report(&names)?,
+        Some("planted") => planted::search(&names, seconds)?,
+        mode => fuzz::fuzz(&names, seconds, mode.is_some())?,
+    };
+    Ok(if all_is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn bench(mut parser: lexopt::Parser) -> Result<ExitCode> {

@@ -3,7 +3,7 @@
 use crate::guest_tables;
 use crate::tools::{
     ACPICA, BOCHS, BOCHS_SID, BUSYBOX, DMIDECODE, GRUB, IPXE, LINUX_BOOKWORM, LINUX_FORKY,
-    LINUX_TRIXIE, LOADERS, MEMTEST, OVMF, QEMU, SEABIOS, Tool, XEN,
+    LINUX_TRIXIE, LLVM, LOADERS, MEMTEST, OVMF, QEMU, SEABIOS, Tool, XEN,
 };
 
 /// A check with a name.
@@ -289,6 +289,16 @@ pub(crate) static ALL: &[Rig] = &[
             "--no-default-features",
         ],
     ),
+    // The same targets with libFuzzer; the share of lines that their corpora cover; a bug planted for
+    // each, which it has to find.
+    cargo("fuzz-run", Tier::Full, &["xtask", "fuzz", "--seconds", "20"]),
+    Rig {
+        name: "fuzz-coverage",
+        tier: Tier::Full,
+        needs: &[Need::Tool(&LLVM)],
+        check: Check::Cargo(&["xtask", "fuzz", "--coverage"]),
+    },
+    cargo("fuzz-planted", Tier::Full, &["xtask", "fuzz", "--planted", "--seconds", "30"]),
     cargo(
         "consumer-ept",
         Tier::Ci,

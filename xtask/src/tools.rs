@@ -217,8 +217,21 @@ const fn linux(name: &'static str, suite: &'static str) -> Tool {
     }
 }
 
+/// What reads the profiles of covered code, of the LLVM that rustc has or a later one.
+pub(crate) static LLVM: Tool = Tool {
+    name: "llvm",
+    suite: "sid",
+    packages: &["llvm-22"],
+    dependencies: LIBRARIES,
+    programs: &[
+        Program::plain("llvm-profdata", "lib/llvm-22/bin/llvm-profdata"),
+        Program::plain("llvm-cov", "lib/llvm-22/bin/llvm-cov"),
+    ],
+    finish: nothing_more,
+};
+
 /// Everything, in the order in which it is listed.
-pub(crate) static ALL: [&Tool; 16] = [
+pub(crate) static ALL: [&Tool; 17] = [
     &QEMU,
     &BOCHS,
     &BOCHS_SID,
@@ -235,4 +248,5 @@ pub(crate) static ALL: [&Tool; 16] = [
     &XEN,
     &MEMTEST,
     &LOADERS,
+    &LLVM,
 ];

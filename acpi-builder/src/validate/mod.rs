@@ -34,7 +34,7 @@ pub struct Finding {
     pub table: Signature,
     /// Which of those with this signature, from 0.
     pub index: usize,
-    /// Where in the table, in bytes.
+    /// Where in the table, in bytes. A table that is too short for a field does not reach to there.
     pub offset: usize,
     /// What is broken.
     pub rule: Rule,

@@ -96,6 +96,17 @@ fn files(image: &Image) -> Vec<&[u8]> {
 }
 
 #[test]
+fn a_missing_field_is_named_by_the_place_that_it_would_have() {
+    // It ends behind the first block's address; the block's length would be at 88.
+    let mut fadt = [0; 68];
+    fadt[..8].copy_from_slice(b"FACP\x44\0\0\0");
+    fadt[56] = 1;
+    let findings = Validator::new().validate_tables(&[&fadt]);
+    let found = findings.iter().find(|finding| finding.offset >= fadt.len()).unwrap();
+    assert_eq!((found.rule.id(), found.offset, found.value), ("fadt-block", 88, 0));
+}
+
+#[test]
 fn tables_without_addresses_are_checked_too() {
     let mut image = Image::new(SSDT);
     let validator = Validator::new();

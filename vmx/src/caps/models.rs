@@ -22,6 +22,8 @@ impl VmxCaps {
         ("xeon_x5482", XEON_X5482),
         ("core_i7_5600u", CORE_I7_5600U),
         ("coffee_lake_906ea", COFFEE_LAKE_906EA),
+        ("xeon_e5_2630_v3", XEON_E5_2630_V3),
+        ("xeon_silver_4108", XEON_SILVER_4108),
     ];
 }
 
@@ -160,4 +162,43 @@ const COFFEE_LAKE_906EA: VmxCaps = VmxCaps {
     vmfunc: 0x1,
     widths: AddressWidths { physical: 39, linear: 48 },
     ..VmxCaps::NONE
+};
+
+/// Intel Xeon E5-2630 v3, as the collection InstLatx64 has it. The dump ends before 491h: the VM
+/// functions, which the processor has, are not known, and count as none.
+const XEON_E5_2630_V3: VmxCaps = VmxCaps {
+    basic: 0xda_0400_0000_0012,
+    pin_based: 0xff_0000_0016,
+    primary: 0xfff9_fffe_0401_e172,
+    exit: 0x7f_ffff_0003_6dff,
+    entry: 0xffff_0000_11ff,
+    misc: 0x3004_81e5,
+    cr0_fixed0: 0x8000_0021,
+    cr0_fixed1: 0xffff_ffff,
+    cr4_fixed0: 0x2000,
+    cr4_fixed1: 0x17_67ff,
+    vmcs_enum: 0x2a,
+    secondary: 0x7fff_0000_0000,
+    ept_vpid: EptVpidCaps::from_bits_retain(0xf01_0633_4141),
+    true_pin_based: 0xff_0000_0016,
+    true_primary: 0xfff9_fffe_0400_6172,
+    true_exit: 0x7f_ffff_0003_6dfb,
+    true_entry: 0xffff_0000_11fb,
+    widths: AddressWidths { physical: 46, linear: 48 },
+    ..VmxCaps::NONE
+};
+
+/// Intel Xeon Silver 4108, from the same collection; its VM functions are not known either.
+const XEON_SILVER_4108: VmxCaps = VmxCaps {
+    basic: 0xda_0400_0000_0004,
+    exit: 0x1ff_ffff_0003_6dff,
+    entry: 0x3_ffff_0000_11ff,
+    misc: 0x7004_c1e7,
+    cr4_fixed1: 0x77_67ff,
+    vmcs_enum: 0x2e,
+    secondary: 0x25f_7fff_0000_0000,
+    ept_vpid: EptVpidCaps::from_bits_retain(0xf01_0673_4141),
+    true_exit: 0x1ff_ffff_0003_6dfb,
+    true_entry: 0x3_ffff_0000_11fb,
+    ..XEON_E5_2630_V3
 };
