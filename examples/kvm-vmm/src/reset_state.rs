@@ -37,7 +37,7 @@ enum Always {
 fn kvm_departs_from_the_sdm_only_where_it_is_known_to() {
     let host = Host::open().unwrap();
     let memory = Arc::new(HostMemory::new(Gpa::new(1 << 20), None).unwrap());
-    let vm = host.create_vm(memory).unwrap();
+    let vm = host.create_vm(memory, false).unwrap();
     let vcpu = vm.create_vcpu(0).unwrap();
     let found = registers::read(vcpu.fd()).unwrap();
     let mut departures = Vec::new();
@@ -59,7 +59,7 @@ fn kvm_departs_from_the_sdm_only_where_it_is_known_to() {
 fn every_register_that_is_loaded_is_read_back() {
     let host = Host::open().unwrap();
     let memory = Arc::new(HostMemory::new(Gpa::new(1 << 20), None).unwrap());
-    let vm = host.create_vm(memory).unwrap();
+    let vm = host.create_vm(memory, false).unwrap();
     let mut state = VcpuState::long_mode(0x1234, Gpa::new(0x5000));
     state.general.r13 = 0xDEAD_BEEF;
     state.fpu.xmm[7] = 0x0123_4567_89AB_CDEF_0011_2233_4455_6677;
@@ -68,7 +68,7 @@ fn every_register_that_is_loaded_is_read_back() {
     state.debug.address[2] = 0x7000;
     state.msrs.lstar = 0xFFFF_8000_0000_1000;
     state.msrs.mtrrs.default_type = 0x806;
-    let vcpus = host.create_vcpus(&vm, &[state]).unwrap();
+    let vcpus = host.create_vcpus(&vm, &[state], false).unwrap();
     let found = registers::read(vcpus[0].fd()).unwrap();
     let mut differences = Vec::new();
     // The TSC runs, and KVM has its own value for what was left as after a reset.
