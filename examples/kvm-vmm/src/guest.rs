@@ -114,7 +114,11 @@ impl Inputs {
     fn name(&self, options: &Options) -> String {
         let path = match (&self.start, &options.firmware, &options.kernel) {
             (Started::Kernel { .. }, _, Some(kernel)) => kernel,
-            (Started::Firmware(_), Some(Firmware::File(firmware)), _) => firmware,
+            (Started::Firmware(_), Some(Firmware::File(firmware)), _)
+                if options.via_hvmloader.is_none() =>
+            {
+                firmware
+            }
             _ => return "guest".to_owned(),
         };
         path.display().to_string()
