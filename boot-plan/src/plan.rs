@@ -1,10 +1,11 @@
 //! The plan: map, placements and CPUs together.
 
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use guest_state::{
-    Access, AccessKind, Activity, Gpa, GpaRange, GuestMemory, Gva, MemoryKind, PagingState,
-    Privilege, VcpuState, WalkError, translate,
+    Access, AccessError, AccessKind, Activity, Gpa, GpaRange, GuestMemory, Gva, MemoryKind,
+    PagingState, Privilege, VcpuState, WalkError, translate,
 };
 
 use crate::placed::Placed;
@@ -80,13 +81,27 @@ impl<'a> BootPlan<'a> {
     /// # Errors
     /// [`Error::Write`] with the first placement that memory refused.
     pub fn apply(&self, memory: &impl GuestMemory) -> Result<(), Error> {
+        self.apply_rest(memory, |_| 0..0)
+    }
+
+    /// Writes what is to stand in RAM into `memory`, as [`apply`](Self::apply), but for the bytes that
+    /// `in_place` says are there already: a backend may map parts of files instead of copying them.
+    ///
+    /// `in_place` is asked once for each placement that has bytes, and returns which of these they are.
+    ///
+    /// # Errors
+    /// [`Error::Write`] with the first placement that memory refused, or of which `in_place` returned
+    /// bytes that it does not have.
+    pub fn apply_rest(
+        &self,
+        memory: &impl GuestMemory,
+        mut in_place: impl FnMut(&Placement<'a>) -> Range<usize>,
+    ) -> Result<(), Error> {
         let in_ram = |placement: &&Placement<'_>| placement.protection == Protection::ReadWrite;
         for placement in self.placements.iter().filter(in_ram) {
-            if let Some(bytes) = placement.contents.bytes() {
-                memory
-                    .write(placement.gpa, bytes)
-                    .map_err(|source| Error::Write { tag: placement.tag, source })?;
-            }
+            let Some(bytes) = placement.contents.bytes() else { continue };
+            let written = write_but(memory, placement.gpa, bytes, in_place(placement));
+            written.map_err(|source| Error::Write { tag: placement.tag, source })?;
         }
         Ok(())
     }
@@ -123,4 +138,25 @@ impl<'a> BootPlan<'a> {
         }
         true
     }
+}
+
+/// Writes `bytes` to `gpa`, but for those that are there already.
+fn write_but(
+    memory: &impl GuestMemory,
+    gpa: Gpa,
+    bytes: &[u8],
+    in_place: Range<usize>,
+) -> Result<(), AccessError> {
+    let nowhere = AccessError::NotMapped { gpa, size_bytes: bytes.len() as u64 };
+    let Range { start, end } = in_place;
+    let parts = bytes.get(..start).zip(bytes.get(end.max(start)..));
+    let (before, after) = parts.ok_or(nowhere)?;
+    if !before.is_empty() {
+        memory.write(gpa, before)?;
+    }
+    if !after.is_empty() {
+        let at = gpa.checked_add(end.max(start) as u64).ok_or(nowhere)?;
+        memory.write(at, after)?;
+    }
+    Ok(())
 }

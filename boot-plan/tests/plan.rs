@@ -92,6 +92,26 @@ fn apply_writes_what_is_ram_and_leaves_zeros_and_roms() {
 }
 
 #[test]
+fn what_is_in_place_is_not_written() {
+    let words: Vec<AtomicU64> = (0..0x20_0000 / 8).map(|_| AtomicU64::new(0)).collect();
+    let memory = WordMemory::new(Gpa::ZERO, &words);
+    let after = |in_place: core::ops::Range<usize>| {
+        memory.write(Gpa::new(0x10_0000), b"........").unwrap();
+        plan().apply_rest(&memory, |_| in_place.clone()).map(|()| {
+            let mut bytes = [0; 8];
+            memory.read(Gpa::new(0x10_0000), &mut bytes).unwrap();
+            bytes
+        })
+    };
+    assert_eq!(after(0..0), Ok(*b"\xF4kernel."));
+    assert_eq!(after(1..3), Ok(*b"\xF4..rnel."));
+    assert_eq!(after(0..7), Ok(*b"........"));
+    // The placement has seven bytes.
+    assert!(matches!(after(0..8), Err(Error::Write { tag: "kernel", .. })));
+    assert!(matches!(after(8..8), Err(Error::Write { tag: "kernel", .. })));
+}
+
+#[test]
 fn apply_names_what_memory_refused() {
     let words = [const { AtomicU64::new(0) }; 4];
     let memory = WordMemory::new(Gpa::ZERO, &words);

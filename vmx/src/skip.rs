@@ -3,7 +3,7 @@
 use guest_state::{AccessRights, rflags};
 
 use crate::access::VmcsAccess;
-use crate::{EntryControls, Interruptibility, PendingDebug, VmFail, field};
+use crate::{EntryControls, FieldWidth, Interruptibility, PendingDebug, VmFail, field};
 
 /// `IA32_DEBUGCTL.BTF`: RFLAGS.TF traps on branches only.
 pub(crate) const DEBUGCTL_BTF: u64 = 1 << 1;
@@ -17,8 +17,10 @@ const SHADOW: Interruptibility =
 #[inline]
 pub(crate) fn advance(rip: u64, length: u64, is_64bit: impl FnOnce() -> bool) -> u64 {
     let next = rip.wrapping_add(length);
-    if (rip ^ next) >> 32 != 0 && !is_64bit() {
-        return next & 0xFFFF_FFFF;
+    // The low half alone tells whether it ran over.
+    let low = <u32 as FieldWidth>::from_raw;
+    if low(next) < low(length) && !is_64bit() {
+        return low(next).into();
     }
     next
 }

@@ -272,6 +272,27 @@ fn a_timer_interrupts_a_guest_that_does_nothing_but_cpuid() {
 }
 
 #[test]
+fn the_size_of_the_xsave_area_follows_xcr0() {
+    const ASK: &[u8] = &[
+        0xB8, 0x0D, 0, 0, 0, // mov eax, 0x0D
+        0x31, 0xC9, 0x0F, 0xA2, // xor ecx, ecx; cpuid
+    ];
+    run_code(&[
+        &[0x0F, 0x20, 0xE0, 0x0D, 0, 0, 4, 0, 0x0F, 0x22, 0xE0], // cr4 |= OSXSAVE
+        ASK,
+        &[0x81, 0xFB, 0x40, 0x02, 0, 0, 0x75, 0x24], // cmp ebx, 576; jne to the failure
+        &[0xB8, 7, 0, 0, 0, 0x31, 0xD2, 0x31, 0xC9], // mov eax, x87, SSE, AVX; edx and ecx 0
+        &[0x0F, 0x01, 0xD1],                         // xsetbv
+        ASK,
+        &[0x81, 0xFB, 0x40, 0x03, 0, 0, 0x75, 0x07], // cmp ebx, 832; jne past the next
+        &exit_with!(3),
+        &[0xEB, 0xFE, 0x90],
+        &exit_with!(4),
+    ])
+    .ends(7, "MHz");
+}
+
+#[test]
 fn string_instructions_reach_ports_and_memory() {
     run_code(&[
         &[0x66, 0xBA, 0xF8, 0x03], // mov dx, 0x3F8

@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::BorrowedFd;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGIO, SIGQUIT, SIGTERM};
 
 use crate::failure::{Failure, Outcome};
-use crate::live::Live;
+use crate::files::MappedFiles;
+use crate::live::{Live, Stop};
 
 /// How long to leave a CPU alone that has the devices, or a guest that reads no input.
 const PATIENCE: Duration = Duration::from_millis(2);
@@ -37,6 +38,10 @@ impl Signals {
             };
             caught().map_err(Failure::host("catch signals"))?;
         }
+        // Somebody wants to write to a mapped file, which knows by itself.
+        signal_hook::low_level::pipe::register(SIGIO, theirs)
+            .and_then(|_| wake.set_nonblocking(true))
+            .map_err(Failure::host("catch signals"))?;
         Ok(Self { number, wake })
     }
 
@@ -47,17 +52,24 @@ impl Signals {
 
 /// What comes in from outside while the guest runs.
 #[derive(Debug)]
-pub(crate) struct Events {
+pub(crate) struct Events<'f> {
     signals: Signals,
     /// When the guest's time is up.
     end: Option<Instant>,
     /// Whether standard input is the guest's console, and has not ended.
     has_input: bool,
+    /// Files whose pages the guest may have.
+    files: MappedFiles<'f>,
 }
 
-impl Events {
-    pub(crate) const fn new(signals: Signals, end: Option<Instant>, has_input: bool) -> Self {
-        Self { signals, end, has_input }
+impl<'f> Events<'f> {
+    pub(crate) const fn new(
+        signals: Signals,
+        end: Option<Instant>,
+        has_input: bool,
+        files: MappedFiles<'f>,
+    ) -> Self {
+        Self { signals, end, has_input, files }
     }
 
     /// Serves what comes in until the CPUs stop by themselves, or have to: then it returns why.
@@ -73,6 +85,12 @@ impl Events {
             }
             if live.is_stopping() {
                 return None;
+            }
+            if self.files.are_wanted() {
+                if live.try_stop(Stop::FilesWanted) {
+                    return None;
+                }
+                pause = Some(PATIENCE);
             }
             let ready = self.wait(live, stdin, pause.take());
             if ready.timer || ready.input {
@@ -124,6 +142,8 @@ impl Events {
         let limit = limit.and_then(|limit| Timespec::try_from(limit).ok());
         // Whatever goes wrong, the loop looks at everything again.
         let _ = poll(&mut fds, limit.as_ref());
+        // Signals are looked at where they are kept.
+        let _ = rustix::io::read(&self.signals.wake, &mut [0; 64]);
         let is_ready = |index: usize| fds.get(index).is_some_and(|fd| !fd.revents().is_empty());
         Ready { timer: is_ready(2), input: is_ready(3) }
     }

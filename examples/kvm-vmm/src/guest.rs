@@ -4,12 +4,13 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use boot_plan::FileId;
 use elf_boot::{Boot, Image, Module};
 use firmware_blobs::{Firmware as Kind, identify};
 use machine::{Machine, Platform, Start};
 
 use crate::failure::Failure;
-use crate::files;
+use crate::files::{self, GuestFile, MappedFiles};
 use crate::options::{Firmware, Options};
 
 /// The word of its command line that the tour prints last.
@@ -25,9 +26,13 @@ pub(crate) struct Inputs {
 #[derive(Debug)]
 enum Started {
     Tour,
-    Kernel { kernel: Vec<u8>, initrd: Option<Vec<u8>> },
+    Kernel { kernel: GuestFile, initrd: Option<GuestFile> },
     Firmware(Vec<u8>),
 }
+
+/// What plans call the files of a kernel.
+const KERNEL: FileId = FileId(0);
+const INITRD: FileId = FileId(1);
 
 /// A firmware image is never larger than this: the most that flash below 4 GiB can be.
 const MOST_FIRMWARE_BYTES: u64 = 16 << 20;
@@ -40,8 +45,12 @@ impl Inputs {
             (_, Some(Firmware::SeaBios)) => Started::Firmware(firmware(&files::seabios()?)?),
             (_, Some(Firmware::File(path))) => Started::Firmware(firmware(path)?),
             (Some(kernel), None) => Started::Kernel {
-                kernel: files::read(kernel, most)?,
-                initrd: options.initrd.as_ref().map(|path| files::read(path, most)).transpose()?,
+                kernel: GuestFile::open(kernel, most)?,
+                initrd: options
+                    .initrd
+                    .as_ref()
+                    .map(|path| GuestFile::open(path, most))
+                    .transpose()?,
             },
             (None, None) => Started::Tour,
         };
@@ -73,8 +82,11 @@ impl Inputs {
         modules: &'a [Module<'a>],
     ) -> Result<Machine<'a>, Failure> {
         let start = match &self.start {
-            Started::Tour => self.kernel(guest_images::TOUR, None, options),
-            Started::Kernel { kernel, initrd } => self.kernel(kernel, initrd.as_deref(), options),
+            Started::Tour => self.kernel(Image::new(guest_images::TOUR), None, options),
+            Started::Kernel { kernel, initrd } => {
+                let initrd = initrd.as_ref().map(|file| file.image(INITRD));
+                self.kernel(kernel.image(KERNEL), initrd, options)
+            }
             Started::Firmware(image) => {
                 let floppy = guest_images::tour_floppy(&self.command_line)
                     .map_err(|error| Failure::image("tour floppy", &error))?;
@@ -101,13 +113,24 @@ impl Inputs {
 
     fn kernel<'a>(
         &'a self,
-        kernel: &'a [u8],
-        initrd: Option<&'a [u8]>,
+        kernel: Image<'a>,
+        initrd: Option<Image<'a>>,
         options: &Options,
     ) -> Start<'a> {
-        let mut boot = Boot::new(Image::new(kernel)).command_line(self.command_line.as_bytes());
-        boot.initrd = initrd.map(Image::new);
+        let mut boot = Boot::new(kernel).command_line(self.command_line.as_bytes());
+        boot.initrd = initrd;
         Start::Kernel { boot, protocol: options.protocol }
+    }
+
+    /// Returns the files that are mapped, and so may be in guest memory.
+    pub(crate) fn mapped_files(&self) -> MappedFiles<'_> {
+        let Started::Kernel { kernel, initrd } = &self.start else { return MappedFiles::default() };
+        let files = [(KERNEL, Some(kernel)), (INITRD, initrd.as_ref())];
+        let mapped = files.into_iter().filter_map(|(id, file)| match file {
+            Some(GuestFile::Mapped(file)) => Some((id, file)),
+            _ => None,
+        });
+        MappedFiles(mapped.collect())
     }
 
     /// What an error about the machine is about, as far as it is one file.

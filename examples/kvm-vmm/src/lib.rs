@@ -13,6 +13,8 @@ mod files;
 mod fpu;
 mod guest;
 mod live;
+#[cfg(feature = "bench")]
+mod loading;
 mod options;
 mod power;
 mod program;
@@ -20,6 +22,9 @@ mod registers;
 mod stats;
 mod sys;
 
+#[cfg(feature = "bench")]
+#[doc(hidden)]
+pub use loading::Loaded;
 pub use program::main;
 
 #[cfg(all(test, feature = "kvm-rig"))]

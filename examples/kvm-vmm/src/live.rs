@@ -24,6 +24,8 @@ pub(crate) enum Stop {
     Outcome(Outcome),
     /// To start again.
     Reset(Reset),
+    /// To go on after files whose pages are the guest's have been given free.
+    FilesWanted,
     /// The guest can't go on; this says why.
     Crash(String),
     /// KVM or the host can't go on.
@@ -110,6 +112,11 @@ impl<'m> Live<'m> {
         self.stop_locked(&mut self.lock(), stop);
     }
 
+    /// The same, unless a CPU has the devices; tells whether it did.
+    pub(crate) fn try_stop(&self, stop: Stop) -> bool {
+        self.try_lock().map(|mut parts| self.stop_locked(&mut parts, stop)).is_some()
+    }
+
     /// Makes all CPUs stop, without the lock, which one of them may be holding while it waits for
     /// a reader of its console.
     pub(crate) fn stop_regardless(&self) {
@@ -118,7 +125,10 @@ impl<'m> Live<'m> {
     }
 
     fn stop_locked(&self, parts: &mut Parts<'_>, stop: Stop) {
-        parts.stop.get_or_insert(stop);
+        // What only interrupts the guest gives way to what does more.
+        if let None | Some(Stop::FilesWanted) = parts.stop {
+            parts.stop = Some(stop);
+        }
         self.stopping.store(true, Ordering::Release);
         self.kicks.kick_all();
         // A full counter wakes just as well.

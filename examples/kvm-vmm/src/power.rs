@@ -12,6 +12,7 @@ use kvm_ioctls::{
 use machine::Xen;
 
 use crate::failure::Failure;
+use crate::files::MappedFiles;
 use crate::registers;
 use crate::sys::{HostMemory, Vcpu, Vm};
 use crate::{cpuid, failure};
@@ -114,8 +115,12 @@ fn pass_on_hypercall_msr(vm: &VmFd) -> Result<(), Failure> {
         .map_err(Failure::kvm("pass on writes to an MSR"))
 }
 
-/// Allocates fresh memory for a plan, and puts into it what the plan says.
-pub(crate) fn allocate(plan: &BootPlan<'_>) -> Result<HostMemory, Failure> {
+/// Allocates fresh memory for a plan, and puts into it what the plan says: pages of `files` as they
+/// are, all else as copies.
+pub(crate) fn allocate(
+    plan: &BootPlan<'_>,
+    files: &MappedFiles<'_>,
+) -> Result<HostMemory, Failure> {
     let ram = plan.memory.ranges(MemoryKind::RAM);
     let end = ram.map(|range| range.end()).max().unwrap_or_default();
     // The map's last range of RAM may be cut short by what the machine keeps at its end.
@@ -127,7 +132,16 @@ pub(crate) fn allocate(plan: &BootPlan<'_>) -> Result<HostMemory, Failure> {
     for rom in plan.roms() {
         memory.add_rom(rom).map_err(Failure::host("allocate ROM"))?;
     }
-    plan.apply(&memory.ram).map_err(|error| Failure::Image(failure::in_full(&error)))?;
+    let mut mapped = Ok(());
+    let applied = plan.apply_rest(&memory.ram, |placement| {
+        files.place(&memory, placement).unwrap_or_else(|error| {
+            // There may be nothing now where there was memory: not to be written.
+            mapped = Err(error);
+            0..usize::MAX
+        })
+    });
+    mapped.map_err(Failure::host("map a file into guest memory"))?;
+    applied.map_err(|error| Failure::Image(failure::in_full(&error)))?;
     Ok(memory)
 }
 

@@ -13,6 +13,7 @@ use crate::board::Board;
 use crate::console::{Output, RawTerminal, restore_terminal};
 use crate::events::{Events, Signals};
 use crate::failure::{Failure, Outcome};
+use crate::files::MappedFiles;
 use crate::guest::Inputs;
 use crate::live::{Live, Stop};
 use crate::options::{Console, Debugcon, OnReset, Options, Parsed, parse};
@@ -67,7 +68,8 @@ fn start(options: &Options, stats: Stats) -> Result<u8, Failure> {
     }
     let host = Host::open()?;
     let machine = inputs.machine(options, host.cpu_signature(), &modules)?;
-    let outcome = Run::new(&host, options, machine, stats)?.run_to_its_end()?;
+    let files = inputs.mapped_files();
+    let outcome = Run::new(&host, options, machine, files, stats)?.run_to_its_end()?;
     Ok(outcome.status())
 }
 
@@ -76,6 +78,7 @@ struct Run<'h, 'm> {
     host: &'h Host,
     options: &'h Options,
     plan: BootPlan<'m>,
+    files: MappedFiles<'m>,
     has_reset_vector: bool,
     sees_xen: bool,
     live: Live<'m>,
@@ -88,6 +91,7 @@ impl<'h, 'm> Run<'h, 'm> {
         host: &'h Host,
         options: &'h Options,
         machine: Machine<'m>,
+        files: MappedFiles<'m>,
         stats: Stats,
     ) -> Result<Self, Failure> {
         let Machine { plan, devices, has_shadow, has_reset_vector, sees_xen } = machine;
@@ -97,12 +101,12 @@ impl<'h, 'm> Run<'h, 'm> {
             (None, false) => &Debugcon::Null,
         };
         let outputs = (Output::console(&options.console)?, Output::debugcon(debugcon)?);
-        let vm = host.create_vm(Arc::new(allocate(&plan)?), sees_xen)?;
+        let vm = host.create_vm(Arc::new(allocate(&plan, &files)?), sees_xen)?;
         let vcpus = host.create_vcpus(&vm, &plan.vcpus, sees_xen)?;
         let board = Board::new(vm, has_shadow, outputs, stats);
         board.set_slots()?;
         let live = Live::new(devices, board).map_err(Failure::host("make a timer"))?;
-        Ok(Self { host, options, plan, has_reset_vector, sees_xen, live, vcpus })
+        Ok(Self { host, options, plan, files, has_reset_vector, sees_xen, live, vcpus })
     }
 
     fn run_to_its_end(mut self) -> Result<Outcome, Failure> {
@@ -113,7 +117,7 @@ impl<'h, 'm> Run<'h, 'm> {
         let terminal = if has_input { RawTerminal::enter() } else { Ok(None) };
         let terminal = terminal.map_err(Failure::host("make the terminal raw"))?;
         let end = self.options.timeout.map(|limit| Instant::now() + limit);
-        let mut events = Events::new(signals, end, has_input);
+        let mut events = Events::new(signals, end, has_input, self.files.clone());
 
         let result = loop {
             match self.until_stopped(&mut events) {
@@ -125,6 +129,13 @@ impl<'h, 'm> Run<'h, 'm> {
                     if let Err(failure) = self.reset(reset) {
                         break Err(failure);
                     }
+                }
+                Stop::FilesWanted => {
+                    let parts = &mut *self.live.lock();
+                    if self.files.release(parts.board.vm.memory()).is_err() {
+                        break Ok(Outcome::FileTaken);
+                    }
+                    self.live.settle(parts, None);
                 }
                 Stop::Crash(report) => {
                     drop(terminal);
@@ -144,7 +155,7 @@ impl<'h, 'm> Run<'h, 'm> {
     }
 
     /// Runs all CPUs, each in a thread, until something stops them.
-    fn until_stopped(&mut self, events: &mut Events) -> Stop {
+    fn until_stopped(&mut self, events: &mut Events<'_>) -> Stop {
         let live = &self.live;
         live.lock().board.stats.ready();
         let ended = thread::scope(|scope| {
@@ -188,7 +199,7 @@ impl<'h, 'm> Run<'h, 'm> {
             parts.board.unshadow();
         }
         let memory = match reset {
-            Reset::PowerCycle => Arc::new(allocate(&self.plan)?),
+            Reset::PowerCycle => Arc::new(allocate(&self.plan, &self.files)?),
             Reset::Init | Reset::Hard => Arc::clone(parts.board.vm.memory()),
         };
         // New CPUs have no interrupt pending and no timer running.

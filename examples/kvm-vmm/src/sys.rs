@@ -1,79 +1,29 @@
-//! All unsafe code of this program: memory slots, what KVM leaves in `kvm_run`, and kicks.
+//! All unsafe code of this program: memory slots, what KVM leaves in `kvm_run`, and kicks here; files
+//! that are mapped, and where they are, in the modules within.
 #![allow(unsafe_code)]
+
+mod file;
+mod memory;
 
 use std::cell::Cell;
 use std::io;
 use std::ptr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use boot_plan::Placement;
-use guest_state::{AccessError, Gpa, GpaRange};
+use guest_state::GpaRange;
 use kvm_bindings::{
     KVM_EXIT_IO_OUT, KVM_MEM_READONLY, KVMIO, kvm_interrupt, kvm_run, kvm_userspace_memory_region,
     kvm_xsave,
 };
 use kvm_ioctls::{VcpuExit, VcpuFd, VmFd};
-use vm_memory::{
-    Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryMmap, GuestMemoryRegion, MmapRegion,
-    VolatileMemory,
-};
+use vm_memory::{GuestAddress, GuestMemoryBackend, VolatileMemory};
 use vmm_sys_util::ioctl::ioctl_with_ref;
 use vmm_sys_util::ioctl_iow_nr;
 
+pub(crate) use file::MappedFile;
+pub(crate) use memory::HostMemory;
+
 ioctl_iow_nr!(KVM_INTERRUPT, KVMIO, 0x86, kvm_interrupt);
-
-/// The memory that a guest may get to see. Whoever can make a CPU touch it keeps it alive.
-#[derive(Debug)]
-pub(crate) struct HostMemory {
-    /// RAM, also that which lies behind ROM.
-    pub(crate) ram: GuestMemoryMmap,
-    /// ROMs by their first guest address.
-    pub(crate) roms: Vec<(GpaRange, MmapRegion)>,
-}
-
-impl HostMemory {
-    /// Allocates RAM from zero to `low_end`, and from 4 GiB to `high_end`.
-    pub(crate) fn new(low_end: Gpa, high_end: Option<Gpa>) -> io::Result<Self> {
-        const FOUR_GIB: u64 = 1 << 32;
-        let size = |bytes: u64| usize::try_from(bytes).map_err(io::Error::other);
-        let mut ranges = vec![(GuestAddress(0), size(low_end.as_u64())?)];
-        if let Some(bytes) = high_end.and_then(|end| end.offset_from(Gpa::new(FOUR_GIB))) {
-            ranges.push((GuestAddress(FOUR_GIB), size(bytes)?));
-        }
-        let ram = GuestMemoryMmap::from_ranges(&ranges).map_err(io::Error::other)?;
-        Ok(Self { ram, roms: Vec::new() })
-    }
-
-    /// Adds a ROM with its contents.
-    pub(crate) fn add_rom(&mut self, rom: &Placement<'_>) -> io::Result<()> {
-        let range = rom.range().unwrap_or_default();
-        let size = usize::try_from(range.size_bytes()).map_err(io::Error::other)?;
-        let region = MmapRegion::new(size).map_err(io::Error::other)?;
-        if let Some(bytes) = rom.contents.bytes() {
-            region.as_volatile_slice().write_slice(bytes, 0).map_err(io::Error::other)?;
-        }
-        self.roms.push((range, region));
-        Ok(())
-    }
-
-    /// Reads from a ROM.
-    pub(crate) fn read_rom(&self, gpa: Gpa, buffer: &mut [u8]) -> Result<(), AccessError> {
-        let error = AccessError::NotMapped { gpa, size_bytes: buffer.len() as u64 };
-        let (range, region) =
-            self.roms.iter().find(|(range, _)| range.contains(gpa)).ok_or(error)?;
-        let offset = gpa.offset_from(range.start()).and_then(|offset| usize::try_from(offset).ok());
-        let slice = region.as_volatile_slice();
-        slice.read_slice(buffer, offset.ok_or(error)?).map_err(|_| error)
-    }
-
-    /// Returns where low RAM ends, and the RAM above 4 GiB.
-    pub(crate) fn extent(&self) -> (Gpa, Option<GpaRange>) {
-        let mut regions = self.ram.iter().map(|region| {
-            GpaRange::new(Gpa::new(region.start_addr().0), region.len()).unwrap_or_default()
-        });
-        (regions.next().unwrap_or_default().end(), regions.next())
-    }
-}
 
 /// Which memory stands behind a slot, at the slot's own guest address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

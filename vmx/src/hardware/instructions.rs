@@ -230,6 +230,37 @@ pub unsafe fn write_existing(encoding: FieldEncoding, value: u64) {
     }
 }
 
+/// Changes a field of the current VMCS that every processor has: reads it, and writes what `change`
+/// makes of it.
+///
+/// # Safety
+/// As for [`vmwrite`].
+#[inline]
+pub(super) unsafe fn update_existing(encoding: FieldEncoding, change: impl FnOnce(u64) -> u64) {
+    let mut encoding = u64::from(encoding.as_u32());
+    let value: u64;
+    // The encoding comes out as it went in: so the compiler keeps it for the second instruction.
+    // SAFETY: the caller promises root operation; VMREAD writes one register and the flags.
+    unsafe {
+        asm!(
+            "vmread {value}, {encoding}",
+            encoding = inout(reg) encoding,
+            value = out(reg) value,
+            options(nostack, nomem),
+        );
+    }
+    let value = change(value);
+    // SAFETY: as for `vmwrite`.
+    unsafe {
+        asm!(
+            "vmwrite {encoding}, {value}",
+            encoding = in(reg) encoding,
+            value = in(reg) value,
+            options(nostack, nomem),
+        );
+    }
+}
+
 /// Which translations INVEPT drops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum InvEpt {

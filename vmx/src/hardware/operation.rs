@@ -7,7 +7,8 @@ use core::marker::PhantomData;
 use guest_state::{AccessRights, Hpa, PageSize, cr4};
 
 use super::instructions::{
-    read_existing, vmclear, vmptrld, vmread, vmwrite, vmxoff, vmxon, write_existing,
+    read_existing, update_existing, vmclear, vmptrld, vmread, vmwrite, vmxoff, vmxon,
+    write_existing,
 };
 use super::registers::{rdmsr, read_cr0, read_cr4, write_cr0, write_cr4, wrmsr};
 use crate::caps::msr;
@@ -244,6 +245,11 @@ pub struct CurrentVmcs<'a> {
 }
 
 impl CurrentVmcs<'_> {
+    /// Lends it.
+    pub(super) const fn reborrow(&mut self) -> CurrentVmcs<'_> {
+        CurrentVmcs { vmcs: &mut *self.vmcs, operation: &mut *self.operation }
+    }
+
     /// Returns the capabilities of this processor.
     #[must_use]
     pub const fn caps(&self) -> &VmxCaps {
@@ -333,8 +339,12 @@ impl CurrentVmcs<'_> {
             AccessRights(vmcs.get(field::GUEST_CS_ACCESS_RIGHTS)).is_64bit()
                 && vmcs.get(field::ENTRY_CONTROLS) & EntryControls::IA32E_MODE_GUEST.bits() != 0
         };
-        let rip = advance(self.get(field::GUEST_RIP), length, || is_64bit(self));
-        self.set(field::GUEST_RIP, rip);
+        // SAFETY: as for `write_raw`.
+        unsafe {
+            update_existing(field::GUEST_RIP.encoding(), |rip| {
+                advance(rip, length, || is_64bit(self))
+            });
+        }
         let blocking = self.get(field::GUEST_INTERRUPTIBILITY_STATE);
         let flags = self.get(field::GUEST_RFLAGS);
         !needs_completion(blocking, flags)

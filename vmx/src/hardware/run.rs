@@ -1,7 +1,7 @@
 //! The way into the guest and out of it, and the loop around both.
 //!
 //! What a round trip costs is counted in instructions. From an exit to the entry that answers it the
-//! stub executes 29 besides the handler's own. The guest's registers lie at the lower end of the
+//! stub executes 26, and two to find the handler. The guest's registers lie at the lower end of the
 //! stub's frame, where HOST_RSP points, so that they are stored and loaded without a register that
 //! points to them. Only the nine that a function may change are, and RBX, which CPUID answers in;
 //! the other five stay where they are, and every function keeps them by itself.
@@ -17,11 +17,11 @@ use crate::{Error, ExitReason, InstructionError, VmFail, field};
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnExit {
-    /// It answered it: the guest goes on.
-    Resume = 0,
     /// It passes it on: [`ExitHandler::on_exit`] to [`ExitHandler::on_exit_with_all`], that to the
     /// caller of [`CurrentVmcs::run`].
-    PassOn = 1,
+    PassOn = 0,
+    /// It answered it: the guest goes on.
+    Resume = 1,
 }
 
 /// What answers the exits of a guest.
@@ -50,20 +50,35 @@ impl ExitHandler for () {
     }
 }
 
-extern "sysv64" fn on_exit<H: ExitHandler>(
-    handler: &mut H,
-    vmcs: &mut CurrentVmcs<'_>,
-    registers: &mut ScratchRegisters,
+/// What the stub calls at an exit.
+///
+/// It gets its frame as third and RCX as fourth argument. In that register RCX is at the call: so the
+/// subleaf of a CPUID need not be loaded again.
+///
+/// # Safety
+/// 1. `frame` is the stub's, and what `calls` in it points to, a handler of type `H` among it, nothing
+///    else uses during the call.
+/// 2. `rcx` is the guest's RCX.
+unsafe extern "sysv64" fn on_exit<H: ExitHandler>(
+    _rdi: u64,
+    _rsi: u64,
+    frame: &mut Frame<'_>,
+    rcx: u64,
 ) -> OnExit {
-    handler.on_exit(vmcs, registers)
+    frame.context.scratch.rcx = rcx;
+    // SAFETY: the caller's promise.
+    let handler = unsafe { &mut *frame.calls.handler.cast::<H>() };
+    handler.on_exit(&mut frame.calls.vmcs, &mut frame.context.scratch)
 }
 
-extern "sysv64" fn on_exit_with_all<H: ExitHandler>(
-    handler: &mut H,
-    vmcs: &mut CurrentVmcs<'_>,
-    guest: &mut GuestContext,
-) -> OnExit {
-    handler.on_exit_with_all(vmcs, guest)
+/// What the stub calls if that passes the exit on.
+///
+/// # Safety
+/// As for [`on_exit`], without RCX.
+unsafe extern "sysv64" fn on_exit_with_all<H: ExitHandler>(frame: &mut Frame<'_>) -> OnExit {
+    // SAFETY: the caller's promise.
+    let handler = unsafe { &mut *frame.calls.handler.cast::<H>() };
+    handler.on_exit_with_all(&mut frame.calls.vmcs, &mut frame.context)
 }
 
 impl CurrentVmcs<'_> {
@@ -113,8 +128,8 @@ impl CurrentVmcs<'_> {
             if !ExitReason(self.get(field::EXIT_REASON)).is_entry_failure() {
                 self.set_launched();
             }
-            if on_exit(handler, self, &mut guest.scratch) == OnExit::PassOn
-                && on_exit_with_all(handler, self, guest) == OnExit::PassOn
+            if handler.on_exit(self, &mut guest.scratch) == OnExit::PassOn
+                && handler.on_exit_with_all(self, guest) == OnExit::PassOn
             {
                 return Ok(());
             }
@@ -134,19 +149,18 @@ impl CurrentVmcs<'_> {
     ) -> Result<(), Error> {
         let launched = self.is_launched();
         let host_rsp = &raw mut self.vmcs.host_rsp;
-        let vmcs: *mut Self = self;
         let calls = Calls {
             handler: (&raw mut *handler).cast(),
-            vmcs: vmcs.cast(),
             on_exit: on_exit::<H> as *const (),
             on_exit_with_all: on_exit_with_all::<H> as *const (),
+            vmcs: self.reborrow(),
         };
         // SAFETY:
         // 1. `self` proves root operation with a current VMCS; the caller answers for its content.
         // 2. `guest` is valid for reads and writes.
-        // 3. The stub calls both functions with what `calls` points to and with its own copy of
-        //    `guest`, whose types are those that the functions take: the scratch registers are at
-        //    offset 0 of `GuestContext`. Nothing else uses any of them meanwhile.
+        // 3. The stub calls both functions with its frame, into which it moves `calls`: the pointer to
+        //    `handler`, of the type that the functions were made for, and the VMCS. Nothing else uses
+        //    them meanwhile.
         // 4. `host_rsp` is read and written only before the first entry, before any call, so that
         //    nobody who uses `vmcs` is disturbed.
         let status = unsafe { enter_guest(guest, &calls, launched.into(), host_rsp) };
@@ -169,21 +183,21 @@ fn entry_failed(launched: bool, failure: VmFail) -> Error {
 
 /// What the stub calls, and with what.
 #[repr(C)]
-struct Calls {
+struct Calls<'v> {
     handler: *mut (),
-    vmcs: *mut (),
     on_exit: *const (),
     on_exit_with_all: *const (),
+    vmcs: CurrentVmcs<'v>,
 }
 
 /// The frame of the stub, upward from HOST_RSP, which is 16-byte aligned. Above it are the six
 /// registers that a System V function keeps, and the return address.
 #[repr(C)]
-struct Frame {
+struct Frame<'v> {
     context: GuestContext,
     /// Where `context` came from and goes to.
     guest: *mut GuestContext,
-    calls: Calls,
+    calls: Calls<'v>,
     /// The host's.
     mxcsr: u32,
     x87_control: u32,
@@ -198,7 +212,7 @@ const FRAME_BYTES: usize = size_of::<Frame>() + 8;
 #[unsafe(naked)]
 unsafe extern "sysv64" fn enter_guest(
     guest: *mut GuestContext,
-    calls: *const Calls,
+    calls: *const Calls<'_>,
     launched: u64,
     host_rsp: *mut u64,
 ) -> u64 {
@@ -214,7 +228,9 @@ unsafe extern "sysv64" fn enter_guest(
         "movups xmm0, [rsi]",
         "movups [rsp + {handler}], xmm0",
         "movups xmm0, [rsi + 16]",
-        "movups [rsp + {on_exit}], xmm0",
+        "movups [rsp + {handler} + 16], xmm0",
+        "mov rsi, [rsi + 32]",
+        "mov [rsp + {handler} + 32], rsi",
         "stmxcsr [rsp + {mxcsr}]",
         "fnstcw [rsp + {x87_control}]",
         // The stack of the last run, or another?
@@ -259,7 +275,6 @@ unsafe extern "sysv64" fn enter_guest(
         "4:",
         "mov [rsp + {rax}], rax",
         "mov [rsp + {rbx}], rbx",
-        "mov [rsp + {rcx}], rcx",
         "mov [rsp + {rdx}], rdx",
         "mov [rsp + {rsi}], rsi",
         "mov [rsp + {rdi}], rdi",
@@ -268,12 +283,10 @@ unsafe extern "sysv64" fn enter_guest(
         "mov [rsp + {r10}], r10",
         "mov [rsp + {r11}], r11",
         "fxsave64 [rsp + {fx}]",
-        "mov rdi, [rsp + {handler}]",
-        "mov rsi, [rsp + {vmcs}]",
         "mov rdx, rsp",
         "call [rsp + {on_exit}]",
         "test eax, eax",
-        "jnz 7f",
+        "jz 7f",
         "3:",
         "fxrstor64 [rsp + {fx}]",
         "mov rax, [rsp + {rax}]",
@@ -300,12 +313,10 @@ unsafe extern "sysv64" fn enter_guest(
         "fninit",
         "fldcw [rsp + {x87_control}]",
         "ldmxcsr [rsp + {mxcsr}]",
-        "mov rdi, [rsp + {handler}]",
-        "mov rsi, [rsp + {vmcs}]",
-        "mov rdx, rsp",
+        "mov rdi, rsp",
         "call [rsp + {on_exit_with_all}]",
         "test eax, eax",
-        "jnz 8f",
+        "jz 8f",
         "9:",
         "mov rax, [rsp + {cr2}]",
         "mov cr2, rax",
@@ -363,7 +374,6 @@ unsafe extern "sysv64" fn enter_guest(
         words = const size_of::<GuestContext>() / 8,
         guest = const offset_of!(Frame, guest),
         handler = const offset_of!(Frame, calls.handler),
-        vmcs = const offset_of!(Frame, calls.vmcs),
         on_exit = const offset_of!(Frame, calls.on_exit),
         on_exit_with_all = const offset_of!(Frame, calls.on_exit_with_all),
         mxcsr = const offset_of!(Frame, mxcsr),
@@ -391,6 +401,8 @@ unsafe extern "sysv64" fn enter_guest(
 }
 
 const _: () = assert!(offset_of!(Frame, context) == 0);
+const _: () = assert!(offset_of!(Frame, calls.handler) == offset_of!(Frame, calls));
+const _: () = assert!(size_of::<Calls>() == 40);
 const _: () = assert!(offset_of!(GuestContext, scratch) == 0);
 const _: () = assert!(offset_of!(Frame, context.fx).is_multiple_of(16));
 // The seven words above the frame, and the frame, are a multiple of 16 bytes.

@@ -111,14 +111,17 @@ pub(crate) fn prepare(
 }
 
 /// What of a guest's CPU is neither in the VMCS nor in the run stub's context.
+///
+/// The table comes first, as in [`Session`](crate::session::Session).
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Cpu {
+    pub(crate) cpuid_table: CpuidTable,
     pub(crate) caps: VmxCaps,
     /// MSRs whose accesses exit and that are nobody else's.
     pub(crate) msrs: Msrs,
     pub(crate) pending: PendingEvents,
     pub(crate) is_halted: bool,
-    pub(crate) cpuid_table: CpuidTable,
     /// What the guest's CPUID is made from.
     identity: GuestCpu,
 }
@@ -175,8 +178,8 @@ impl Cpu {
         Ok(state)
     }
 
-    /// Says what CPUID tells where the table does not know.
-    #[inline(never)]
+    /// Says what CPUID tells where the table has no place.
+    #[cold]
     pub(crate) fn cpuid(&self, leaf: u32, subleaf: u32) -> CpuidAnswer {
         let found = guest_cpuid(leaf, subleaf, cpuid(leaf, subleaf), &self.identity);
         [found.eax, found.ebx, found.ecx, found.edx].map(u64::from)
@@ -185,6 +188,11 @@ impl Cpu {
     /// Lets CPUID follow the guest's CR4.
     pub(crate) fn set_osxsave(&mut self, cr4: u64) {
         self.cpuid_table.set_osxsave(cr4 & cr4::OSXSAVE != 0);
+    }
+
+    /// Lets CPUID follow XCR0, which is the guest's.
+    pub(crate) fn follow_xcr0(&mut self) {
+        self.cpuid_table.follow_xcr0(&self.identity, cpuid);
     }
 
     /// Makes `fault` the next event, or what the double-fault table makes of it.

@@ -29,6 +29,8 @@ pub struct GuestCpu {
 const TSC_LEAF: u32 = 0x15;
 /// The highest leaf that is told at most.
 const LAST_LEAF: u32 = 0x1F;
+/// The components that XCR0 may enable: x87, SSE, AVX, the three of AVX-512.
+const XCR0_OFFERED: u32 = 1 << 0 | 1 << 1 | 1 << 2 | 7 << 5;
 const HYPERVISOR_LEAF: u32 = 0x4000_0000;
 
 /// Says what CPUID tells the guest for `leaf` and `subleaf`, where the host's own says `host`.
@@ -69,9 +71,12 @@ pub fn guest_cpuid(leaf: u32, subleaf: u32, host: Cpuid, cpu: &GuestCpu) -> Cpui
             };
             Cpuid { eax: 0, ebx, ecx, edx: cpu.apic_id }
         }
+        // What the guest may enable, and where it is stored.
+        0xD if subleaf == 0 => Cpuid { eax: host.eax & XCR0_OFFERED, edx: 0, ..host },
         // XSAVES needs an MSR and a control of its own.
         0xD if subleaf == 1 => Cpuid { eax: host.eax & !(1 << 3), ecx: 0, edx: 0, ..host },
-        2 | 3 | 0xD => host,
+        0xD if subleaf < 32 && XCR0_OFFERED & 1 << subleaf != 0 => host,
+        2 | 3 => host,
         // Crystal clock and TSC are the same.
         TSC_LEAF => Cpuid { eax: 1, ebx: 1, ecx: cpu.tsc_hertz, edx: 0 },
         HYPERVISOR_LEAF => {
@@ -166,6 +171,16 @@ mod tests {
         assert_eq!(guest_cpuid(0, 0, old, &CPU).eax, 0x15);
         assert_eq!(guest_cpuid(0x15, 0, ALL, &CPU).ecx, 50_000_000);
         assert_eq!(guest_cpuid(0, 0, ALL, &CPU).eax, 0x1F);
+    }
+
+    #[test]
+    fn components_that_the_guest_may_not_enable_are_not_offered() {
+        assert_eq!(guest_cpuid(0xD, 0, ALL, &CPU), Cpuid { eax: 0xE7, edx: 0, ..ALL });
+        assert_eq!(guest_cpuid(0xD, 2, ALL, &CPU), ALL);
+        // MPX, PKRU, AMX, and what no bit of XCR0 is for.
+        for subleaf in [3, 4, 9, 17, 18, 32, 63, 64, u32::MAX] {
+            assert_eq!(guest_cpuid(0xD, subleaf, ALL, &CPU), Cpuid::default(), "{subleaf}");
+        }
     }
 
     #[test]

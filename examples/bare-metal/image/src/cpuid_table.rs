@@ -1,5 +1,7 @@
 //! All that CPUID tells a guest, found before it asks.
 
+use alloc::boxed::Box;
+
 use crate::{Cpuid, GuestCpu, guest_cpuid};
 
 /// The four registers in which CPUID answers: EAX, EBX, ECX, EDX, their upper halves zero.
@@ -8,25 +10,32 @@ pub type CpuidAnswer = [u64; 4];
 /// Leaves with a place in the table: 32 basic ones, and as many from 4000_0000h, 8000_0000h and
 /// C000_0000h on.
 const PLACES: u32 = 128;
+/// Subleaves of a leaf that has any: one for each bit of XCR0, which are the most.
+const SUBLEAVES: u32 = 64;
 const FEATURES: u32 = 1;
+const XSAVE: u32 = 0xD;
 const OSXSAVE: u64 = 1 << 27;
 
-/// The answers by leaf, for those leaves whose subleaf does not count.
+/// The answers by leaf and subleaf.
 #[derive(Clone, Debug)]
 pub struct CpuidTable {
     entries: [Entry; PLACES as usize],
 }
 
 /// What a leaf says.
-#[derive(Clone, Copy, Debug)]
-#[repr(align(64))]
+#[derive(Clone, Debug)]
+#[repr(align(32))]
 struct Entry {
-    answer: CpuidAnswer,
     leaf: u32,
+    /// What of the subleaf counts: all, or nothing.
+    subleaf_mask: u32,
+    /// By what counts of the subleaf.
+    answers: Box<[CpuidAnswer]>,
 }
 
 /// The size of an entry, in bits of a shift.
 const ENTRY_SHIFT: u32 = size_of::<Entry>().ilog2();
+const _: () = assert!(size_of::<Entry>() == 1 << ENTRY_SHIFT);
 
 /// Returns the place of a leaf; others may have the same.
 ///
@@ -38,47 +47,73 @@ const fn place(leaf: u32) -> usize {
     (offset >> ENTRY_SHIFT) as usize
 }
 
+impl Entry {
+    fn new(leaf: u32, cpu: &GuestCpu, host: &mut impl FnMut(u32, u32) -> Cpuid) -> Self {
+        let (subleaf_mask, count) = if has_subleaves(leaf) { (!0, SUBLEAVES) } else { (0, 1) };
+        let answer = |subleaf| answer(leaf, subleaf, cpu, host);
+        Self { leaf, subleaf_mask, answers: (0..count).map(answer).collect() }
+    }
+}
+
+fn answer(
+    leaf: u32,
+    subleaf: u32,
+    cpu: &GuestCpu,
+    host: &mut impl FnMut(u32, u32) -> Cpuid,
+) -> CpuidAnswer {
+    let found = guest_cpuid(leaf, subleaf, host(leaf, subleaf), cpu);
+    [found.eax, found.ebx, found.ecx, found.edx].map(u64::from)
+}
+
 impl CpuidTable {
     /// Finds the answers for a guest's CPU, where `host` is the CPUID of the processor below it.
     pub fn new(cpu: &GuestCpu, mut host: impl FnMut(u32, u32) -> Cpuid) -> Self {
-        // A leaf that does not belong in its place: no leaf finds it.
-        let mut entries = [Entry { answer: [0; 4], leaf: u32::MAX }; PLACES as usize];
+        // Each place is that of one leaf here.
+        let mut leaves = [0; PLACES as usize];
         for leaf in (0..PLACES).map(|place| place.rotate_right(2)) {
-            if !has_subleaves(leaf) {
-                let found = guest_cpuid(leaf, 0, host(leaf, 0), cpu);
-                let answer = [found.eax, found.ebx, found.ecx, found.edx].map(u64::from);
-                entries[place(leaf)] = Entry { answer, leaf };
-            }
+            leaves[place(leaf)] = leaf;
         }
-        Self { entries }
+        Self { entries: leaves.map(|leaf| Entry::new(leaf, cpu, &mut host)) }
     }
 
-    /// Returns what a leaf says; `None` if the subleaf counts, or the leaf has no place.
+    /// Returns what a leaf and a subleaf say; `None` if they have no place.
     #[inline]
     #[must_use]
-    pub fn get(&self, leaf: u32) -> Option<&CpuidAnswer> {
+    pub fn get(&self, leaf: u32, subleaf: u32) -> Option<&CpuidAnswer> {
         let entry = &self.entries[place(leaf)];
-        (entry.leaf == leaf).then_some(&entry.answer)
+        if entry.leaf != leaf {
+            return None;
+        }
+        entry.answers.get((subleaf & entry.subleaf_mask) as usize)
     }
 
-    /// Has a leaf of the table say something else.
+    /// Has a leaf of the table say something else, whatever the subleaf.
     pub fn set(&mut self, leaf: u32, answer: [u32; 4]) {
         let entry = &mut self.entries[place(leaf)];
         if entry.leaf == leaf {
-            entry.answer = answer.map(u64::from);
+            entry.answers.fill(answer.map(u64::from));
         }
     }
 
     /// Says whether the guest's CR4.OSXSAVE is set.
     pub fn set_osxsave(&mut self, is_set: bool) {
-        let [_, _, ecx, _] = &mut self.entries[place(FEATURES)].answer;
-        *ecx = *ecx & !OSXSAVE | if is_set { OSXSAVE } else { 0 };
+        for [_, _, ecx, _] in &mut self.entries[place(FEATURES)].answers {
+            *ecx = *ecx & !OSXSAVE | if is_set { OSXSAVE } else { 0 };
+        }
+    }
+
+    /// Finds anew what follows XCR0, which has become the guest's.
+    pub fn follow_xcr0(&mut self, cpu: &GuestCpu, mut host: impl FnMut(u32, u32) -> Cpuid) {
+        // Subleaf 0 says how large the area is for what XCR0 enables, subleaf 1 for what it and XSS do.
+        for (subleaf, old) in (0..2).zip(&mut self.entries[place(XSAVE)].answers) {
+            *old = answer(XSAVE, subleaf, cpu, &mut host);
+        }
     }
 }
 
 /// Leaves that answer by ECX too.
 const fn has_subleaves(leaf: u32) -> bool {
-    matches!(leaf, 4 | 7 | 0xB | 0xD | 0x1F)
+    matches!(leaf, 4 | 7 | 0xB | XSAVE | 0x1F)
 }
 
 #[cfg(test)]
@@ -108,30 +143,30 @@ mod tests {
     #[test]
     fn each_answer_is_that_of_the_policy() {
         let table = CpuidTable::new(&CPU, host);
-        let mut known = 0;
         for base in [0, 0x4000_0000, 0x8000_0000, 0xC000_0000] {
-            for leaf in base..base + 0x40 {
-                if let Some(answer) = table.get(leaf) {
-                    known += 1;
-                    assert_eq!(*answer, policy(leaf, 0, &CPU), "{leaf:#x}");
-                }
+            for leaf in base..base + 32 {
+                assert_eq!(table.get(leaf, 0), Some(&policy(leaf, 0, &CPU)), "{leaf:#x}");
             }
         }
-        assert_eq!(known, 4 * 32 - 5);
-        assert!(table.get(0x8000_0001).is_some() && table.get(0).is_some());
     }
 
     #[test]
-    fn leaves_that_answer_by_subleaf_are_left_out() {
+    fn a_subleaf_counts_where_the_manual_says_so() {
         let table = CpuidTable::new(&CPU, host);
-        // By the manual, those among the leaves that the policy passes on.
+        // Among the leaves that the policy passes on.
         for leaf in [4, 7, 0xB, 0xD, 0x1F] {
-            assert_eq!(table.get(leaf), None, "{leaf:#x}");
+            for subleaf in 0..64 {
+                let expected = policy(leaf, subleaf, &CPU);
+                assert_eq!(table.get(leaf, subleaf), Some(&expected), "{leaf:#x} {subleaf}");
+            }
+            assert_eq!(table.get(leaf, 64), None, "{leaf:#x}");
+            assert_eq!(table.get(leaf, u32::MAX), None, "{leaf:#x}");
         }
-        // Of the others none changes with the subleaf, unless the host's own does.
-        for leaf in (0..0x20).filter(|leaf| table.get(*leaf).is_some()) {
-            let same = guest_cpuid(leaf, 3, host(leaf, 0), &CPU);
-            assert_eq!(same, guest_cpuid(leaf, 0, host(leaf, 0), &CPU), "{leaf:#x}");
+        // With the others ECX is whatever the guest had in it.
+        for leaf in [0, 1, 2, 3, 6, 0x15, 0x4000_0000, 0x8000_0001, 0x8000_0004, 0x8000_0007] {
+            for subleaf in [1, 63, 64, 0xDEAD_BEEF, u32::MAX] {
+                assert_eq!(table.get(leaf, subleaf), table.get(leaf, 0), "{leaf:#x}");
+            }
         }
     }
 
@@ -140,17 +175,17 @@ mod tests {
         let mut table = CpuidTable::new(&CPU, host);
         for (leaf, answer) in machine::Xen::leaves() {
             table.set(leaf, answer);
-            assert_eq!(table.get(leaf), Some(&answer.map(u64::from)));
+            assert_eq!(table.get(leaf, 7), Some(&answer.map(u64::from)));
         }
         table.set(0x20, [1; 4]);
-        assert_eq!((table.get(0x20), table.get(0)), (None, Some(&policy(0, 0, &CPU))));
+        assert_eq!((table.get(0x20, 0), table.get(0, 0)), (None, Some(&policy(0, 0, &CPU))));
     }
 
     #[test]
     fn leaves_without_a_place_are_unknown() {
         let table = CpuidTable::new(&CPU, host);
         for leaf in [0x20, 0x3FFF_FFFF, 0x4000_0020, 0x8000_0020, 0x8000_0100, u32::MAX] {
-            assert_eq!(table.get(leaf), None, "{leaf:#x}");
+            assert_eq!(table.get(leaf, 0), None, "{leaf:#x}");
         }
     }
 
@@ -160,7 +195,18 @@ mod tests {
         for osxsave in [true, false] {
             table.set_osxsave(osxsave);
             let cpu = GuestCpu { osxsave, ..CPU };
-            assert_eq!(table.get(1), Some(&policy(1, 0, &cpu)));
+            assert_eq!(table.get(1, 0), Some(&policy(1, 0, &cpu)));
         }
+    }
+
+    #[test]
+    fn the_size_of_the_save_area_follows_xcr0() {
+        let mut table = CpuidTable::new(&CPU, host);
+        let larger = |leaf, subleaf| Cpuid { ebx: 0x0CAB_0000 | subleaf, ..host(leaf, subleaf) };
+        table.follow_xcr0(&CPU, larger);
+        let ebx = |subleaf| table.get(0xD, subleaf).map(|answer| answer[1]);
+        assert_eq!([ebx(0), ebx(1)], [Some(0x0CAB_0000), Some(0x0CAB_0001)]);
+        // The place of a component in it does not.
+        assert_eq!(table.get(0xD, 2), Some(&policy(0xD, 2, &CPU)));
     }
 }

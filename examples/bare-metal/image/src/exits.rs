@@ -258,6 +258,7 @@ impl Session<'_> {
         // SAFETY: the guest could execute it, so CR4.OSXSAVE of the CPU is set in the guest, and
         // `enable_xsave` set it here; the checks above are the SDM's.
         unsafe { xsetbv(value) };
+        self.cpu.follow_xcr0();
         vmcs.skip_instruction();
         Ok(())
     }

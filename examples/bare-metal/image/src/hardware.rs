@@ -52,8 +52,11 @@ pub(crate) fn outw(port: u16, value: u16) {
 /// Reads the time-stamp counter.
 #[inline]
 pub(crate) fn rdtsc() -> u64 {
+    let (low, high): (u32, u32);
+    // What it is compared with is not loaded before it: so not `nomem`.
     // SAFETY: every 64-bit CPU has the instruction; CPL is 0, so CR4.TSD does not forbid it.
-    unsafe { core::arch::x86_64::_rdtsc() }
+    unsafe { asm!("rdtsc", out("eax") low, out("edx") high, options(nostack, preserves_flags)) };
+    u64::from(high) << 32 | u64::from(low)
 }
 
 /// Executes CPUID.
@@ -134,6 +137,8 @@ pub(crate) fn enable_xsave() {
     let cr4 = read_cr4() | OSXSAVE;
     // SAFETY: CPUID says that the bit exists; it allows instructions and changes no others.
     unsafe { asm!("mov cr4, {}", in(reg) cr4, options(nomem, nostack)) };
+    // As the guest finds it: whoever started this image may have left another value.
+    reset_xcr0();
 }
 
 /// Writes XCR0.
@@ -147,6 +152,14 @@ pub(crate) unsafe fn xsetbv(value: u64) {
     // alone, by FXSAVE, which XCR0 does not concern.
     unsafe {
         asm!("xsetbv", in("ecx") 0, in("eax") low, in("edx") high, options(nomem, nostack));
+    }
+}
+
+/// Gives XCR0 the value that it has after a reset. Does nothing on a CPU without XSAVE.
+pub(crate) fn reset_xcr0() {
+    if allowed_components() != 0 {
+        // SAFETY: `enable_xsave` set CR4.OSXSAVE; every CPU with XSAVE takes x87 alone.
+        unsafe { xsetbv(xcr0::X87) };
     }
 }
 

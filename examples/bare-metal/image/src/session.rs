@@ -7,7 +7,7 @@
 //! devices catch up with time, events are offered, the timer is set. What needs registers that the
 //! run stub left in the processor, or ends or restarts the guest, is passed on for that.
 
-use core::hint::spin_loop;
+use core::hint::{cold_path, spin_loop};
 
 use guest_state::rflags;
 use machine::{Lint, Nanos, Request, Reset};
@@ -21,7 +21,7 @@ use crate::clock::Clock;
 use crate::cpu::Cpu;
 use crate::crash::Crash;
 use crate::guest::Guest;
-use crate::hardware::{halves, rdtsc};
+use crate::hardware::{halves, rdtsc, reset_xcr0};
 
 const STATUS_RESET: u8 = 80;
 /// Basic exit reasons that are counted one by one.
@@ -50,10 +50,13 @@ pub(crate) enum Served {
 }
 
 /// A guest on its CPU.
+///
+/// First comes what the first case of the handler looks into: an offset would cost an instruction.
+#[repr(C)]
 pub(crate) struct Session<'g> {
+    pub(crate) cpu: Cpu,
     pub(crate) guest: &'g mut Guest,
     pub(crate) clock: &'g Clock,
-    pub(crate) cpu: Cpu,
     pub(crate) stats: Stats,
     exit_on_reset: bool,
     /// When the devices want to be looked at: the low half of the TSC.
@@ -71,17 +74,19 @@ impl ExitHandler for Session<'_> {
         const CPUID: u32 = BasicReason::CPUID.0 as u32;
         // Nothing here calls a function and comes back, so that no register has to be kept.
         let reason = vmcs.get(field::EXIT_REASON);
-        let [leaf, _] = halves(registers.rax);
-        match self.cpu.cpuid_table.get(leaf) {
-            // The answer is there.
-            Some(answer) if reason == CPUID => {
-                [registers.rax, registers.rbx, registers.rcx, registers.rdx] = *answer;
-                self.stats.exits[CPUID as usize] += 1;
-            }
-            // All else.
-            _ => return self.on_other_exit(vmcs, registers, ExitReason(reason)),
+        let [leaf, subleaf] = [registers.rax, registers.rcx].map(|register| halves(register)[0]);
+        if reason != CPUID {
+            return self.on_other_exit(vmcs, registers, ExitReason(reason));
         }
-        match vmcs.advance_rip() && !self.is_due() {
+        let Some(answer) = self.cpu.cpuid_table.get(leaf, subleaf) else {
+            cold_path();
+            return self.on_other_exit(vmcs, registers, ExitReason(reason));
+        };
+        [registers.rax, registers.rbx, registers.rcx, registers.rdx] = *answer;
+        self.stats.exits[CPUID as usize] += 1;
+        match vmcs.advance_rip() {
+            // Passed on, it settles.
+            true if self.is_due() => OnExit::PassOn,
             true => OnExit::Resume,
             false => self.on_end_of_instruction(vmcs),
         }
@@ -360,6 +365,8 @@ impl<'g> Session<'g> {
             guest.devices.reset();
             guest.board.unshadow();
             guest.board.apic.reset();
+            reset_xcr0();
+            self.cpu.follow_xcr0();
             if !guest.has_firmware {
                 guest.board.apic.set_virtual_wire();
             }
