@@ -18,7 +18,7 @@ const NOT_INHERITED: [&str; 6] = [
 ];
 
 /// What the guests are made of: themselves, and libraries of ours.
-const SOURCES: [&str; 3] = ["guests/tour", "guests/hvmloader", "Cargo.lock"];
+const SOURCES: [&str; 4] = ["guests/ring0.s", "guests/tour", "guests/hvmloader", "Cargo.lock"];
 const LIBRARIES: [&str; 9] = [
     "acpi-builder",
     "boot-plan",

@@ -160,6 +160,8 @@ const KVM_BOCHS_AND_SEABIOS: &[Need] = &[Need::Kvm, Need::Tool(&BOCHS), Need::To
 const BOCHS_SEABIOS: &[Need] = &[Need::Tool(&BOCHS), Need::Tool(&SEABIOS)];
 const BOCHS_LINUX: &[Need] = &[Need::Tool(&BOCHS), Need::Tool(&BUSYBOX), Need::Tool(&LINUX_TRIXIE)];
 const NESTED: &[Need] = &[Need::Tool(&QEMU), Need::Tool(&BUSYBOX), Need::Tool(&LINUX_TRIXIE)];
+const NESTED_SEABIOS: &[Need] =
+    &[Need::Tool(&QEMU), Need::Tool(&BUSYBOX), Need::Tool(&LINUX_TRIXIE), Need::Tool(&SEABIOS)];
 const NESTED_BOOKWORM: &[Need] = &[
     Need::Tool(&QEMU),
     Need::Tool(&BUSYBOX),
@@ -367,6 +369,12 @@ pub(crate) static ALL: &[Rig] = &[
     on_qemu("control-linux", None),
     on_qemu("control-broken-table", Some(&[Judge::Log])),
     on_nested("nested-amd-tour", NESTED, Boot { kernel: None, ..GUEST }),
+    // A KVM that executes what the one of this machine may interpret.
+    on_nested(
+        "nested-amd-hvmloader",
+        NESTED_SEABIOS,
+        Boot { options: &["--via-hvmloader", "--cpus", "2"], ..VIA_HVMLOADER },
+    ),
     on_nested(
         "nested-amd-broken-table",
         NESTED,

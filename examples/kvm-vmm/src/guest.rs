@@ -168,7 +168,9 @@ impl Inputs {
     fn name(&self, options: &Options) -> String {
         let path = match (&self.start, &options.firmware, &options.kernel) {
             (Started::Kernel(_), _, Some(kernel)) => kernel,
-            (Started::Bios(_) | Started::Uefi { .. }, Some(Firmware::File(firmware)), _) => {
+            (Started::Bios(_) | Started::Uefi { .. }, Some(Firmware::File(firmware)), _)
+                if options.via_hvmloader.is_none() =>
+            {
                 firmware
             }
             _ => return "guest".to_owned(),

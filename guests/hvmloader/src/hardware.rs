@@ -33,7 +33,7 @@ impl Hardware {
             let count = usize::try_from((end - start) / 8).unwrap_or(0);
             let first = usize::try_from(start).unwrap_or(0);
             // SAFETY:
-            // 1. Valid: `entry.s` maps the first 4 GiB one to one, and nothing unmaps them. Where
+            // 1. Valid: `ring0.s` maps the first 4 GiB one to one, and nothing unmaps them. Where
             //    no memory is, accesses don't fault.
             // 2. Aligned: both ranges begin on pages; not null: the lower one begins at 1000h.
             // 3. Initialized and not written but as atomics: all bytes are values of an integer,
@@ -133,7 +133,7 @@ impl Pc for Hardware {
 
     fn read_msr(&mut self, msr: u32) -> u64 {
         let value;
-        // SAFETY: reading an MSR touches no memory; one that is not there ends in `entry.s`, which
+        // SAFETY: reading an MSR touches no memory; one that is not there ends in `ring0.s`, which
         // does not come back. The service keeps all registers but RAX and RDX.
         unsafe {
             asm!(

@@ -1,6 +1,7 @@
 //! hvmloader as an image: the entry, the heap, and what ends it if something goes wrong.
 //!
-//! Ring 0 is `entry.s`; everything here runs at CPL 3, where an I/O bitmap allows every port.
+//! Ring 0 is `entry.s` and `ring0.s`; everything here runs at CPL 3, where an I/O bitmap allows every
+//! port.
 #![no_std]
 #![no_main]
 
@@ -19,9 +20,16 @@ mod heap;
 
 use hardware::{DebugPort, Hardware, debug_exit};
 
-global_asm!(include_str!("entry.s"));
+global_asm!(include_str!("entry.s"), include_str!("../../ring0.s"));
 
-/// What `entry.s` keeps of an exception.
+/// What `entry.s` found.
+#[repr(C)]
+struct Handover {
+    /// EBX.
+    start_info: u64,
+}
+
+/// What `ring0.s` keeps of an exception.
 #[repr(C)]
 struct Fault {
     vector: u64,
@@ -38,9 +46,9 @@ mod failure {
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn hvmloader_main(start_info: u32) -> ! {
+extern "C" fn guest_main(handover: &Handover) -> ! {
     let mut hardware = Hardware::new();
-    match load(Gpa::new(start_info.into()), Hardware::own(), &mut hardware) {
+    match load(Gpa::new(handover.start_info), Hardware::own(), &mut hardware) {
         Ok(()) => hardware::go_to_the_bios(),
         Err(error) => {
             let _ = writeln!(hardware, "hvmloader: {error}");
@@ -55,7 +63,7 @@ extern "C" fn hvmloader_main(start_info: u32) -> ! {
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn hvmloader_exception(fault: &Fault) -> ! {
+extern "C" fn guest_exception(fault: &Fault) -> ! {
     let Fault { vector, error_code, rip, cr2 } = fault;
     let _ = writeln!(
         DebugPort,

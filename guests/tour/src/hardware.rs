@@ -23,7 +23,7 @@ impl Machine for Hardware {
             return None;
         }
         // SAFETY:
-        // 1. Valid for reads: `entry.s` maps the first 4 GiB one to one. Where no memory is, reads
+        // 1. Valid for reads: `ring0.s` maps the first 4 GiB one to one. Where no memory is, reads
         //    give whatever the machine answers, but don't fault.
         // 2. Aligned: bytes have no alignment; not null: address 0 was refused above.
         // 3. Not mutated: no other CPU runs, no device was told to write to memory, and the tour

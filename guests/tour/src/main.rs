@@ -1,6 +1,7 @@
 //! The tour guest: started by PVH, Multiboot or a BIOS, it says what it found and powers off.
 //!
-//! Ring 0 is `entry.s`; everything here runs at CPL 3, where an I/O bitmap allows every port.
+//! Ring 0 is `entry.s` and `ring0.s`; everything here runs at CPL 3, where an I/O bitmap allows every
+//! port.
 #![no_std]
 #![no_main]
 
@@ -14,9 +15,9 @@ mod hardware;
 
 use hardware::{Hardware, debug_exit};
 
-global_asm!(include_str!("entry.s"));
+global_asm!(include_str!("entry.s"), include_str!("../../ring0.s"));
 
-/// What `entry.s` keeps of an exception.
+/// What `ring0.s` keeps of an exception.
 #[repr(C)]
 struct Fault {
     vector: u64,
@@ -33,7 +34,7 @@ mod failure {
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn tour_main(handover: &Handover) -> ! {
+extern "C" fn guest_main(handover: &Handover) -> ! {
     let mut hardware = Hardware;
     if let Err(why) = tour(handover, &mut hardware) {
         let _ = writeln!(hardware, "no power-off: {why}");
@@ -42,7 +43,7 @@ extern "C" fn tour_main(handover: &Handover) -> ! {
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn tour_exception(fault: &Fault) -> ! {
+extern "C" fn guest_exception(fault: &Fault) -> ! {
     let Fault { vector, error_code, rip, cr2 } = fault;
     let _ = writeln!(
         Hardware,

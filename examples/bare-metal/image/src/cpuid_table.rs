@@ -87,7 +87,7 @@ impl CpuidTable {
         entry.answers.get((subleaf & entry.subleaf_mask) as usize)
     }
 
-    /// Has a leaf of the table say something else.
+    /// Has a leaf of the table say something else, whatever the subleaf.
     pub fn set(&mut self, leaf: u32, answer: [u32; 4]) {
         let entry = &mut self.entries[place(leaf)];
         if entry.leaf == leaf {
@@ -175,7 +175,7 @@ mod tests {
         let mut table = CpuidTable::new(&CPU, host);
         for (leaf, answer) in machine::Xen::leaves() {
             table.set(leaf, answer);
-            assert_eq!(table.get(leaf, 0), Some(&answer.map(u64::from)));
+            assert_eq!(table.get(leaf, 7), Some(&answer.map(u64::from)));
         }
         table.set(0x20, [1; 4]);
         assert_eq!((table.get(0x20, 0), table.get(0, 0)), (None, Some(&policy(0, 0, &CPU))));
