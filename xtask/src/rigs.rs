@@ -355,7 +355,7 @@ pub(crate) static ALL: &[Rig] = &[
         name: "kvm-tables",
         tier: Tier::Ci,
         needs: KVM_SEABIOS,
-        check: Check::Cargo(&["test", "-p", "tables", "--features", "kvm-rig", "--test", "kvm"]),
+        check: Check::Cargo(&["test", "-p", "tables", "--features", "kvm-rig"]),
     },
     Rig { name: "kvm-memory", tier: Tier::Ci, needs: KVM, check: Check::Memory },
     Rig {
