@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::judge::{Fault, NONCE_OPTION, judge, new_nonce};
-use crate::rigs::{Boot, Check, Host, Judge, Need, Prints, Rig};
+use crate::rig::{Boot, Check, Host, Judge, Need, Prints, Rig};
 use crate::toolbox::Toolbox;
 use crate::tools::{BUSYBOX, QEMU};
 use crate::{bench, guest_tables, initrd, nested, paths, process, repository, ticks};

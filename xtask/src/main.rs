@@ -19,6 +19,7 @@ mod planted;
 mod process;
 mod report;
 mod repository;
+mod rig;
 mod rigs;
 mod ticks;
 mod toolbox;
