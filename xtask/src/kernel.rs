@@ -27,12 +27,21 @@ pub(crate) fn finish(root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Unpacks the Xen in `root` to `xen`. Debian has gzip on every system.
+/// Unpacks the Xen in `root` to `xen`.
 pub(crate) fn finish_xen(root: &Path) -> Result<()> {
-    let packed = root.join("boot/xen-4.20-amd64.gz");
+    unpack(&root.join("boot/xen-4.20-amd64.gz"), &root.join("xen"))
+}
+
+/// Unpacks the GNU Mach in `root` to `gnumach`.
+pub(crate) fn finish_gnumach(root: &Path) -> Result<()> {
+    unpack(&only_entry(&root.join("boot"), "gnumach-")?, &root.join("gnumach"))
+}
+
+/// Unpacks a file. Debian has gzip on every system.
+fn unpack(packed: &Path, to: &Path) -> Result<()> {
     let mut gzip = process::command("gzip");
-    let unpacked = fs::File::create(root.join("xen"))?;
-    gzip.arg("-dc").arg(&packed).stdout(unpacked);
+    let unpacked = fs::File::create(to)?;
+    gzip.arg("-dc").arg(packed).stdout(unpacked);
     let status = gzip.status().context("gzip")?;
     ensure!(status.success(), "{}: gzip: {status}", packed.display());
     Ok(())

@@ -5,7 +5,7 @@ mod kinds;
 use crate::guest_tables;
 use crate::rig::{Boot, Check, Judge, Need, Prints, Rig, Tier};
 use crate::tools::{
-    ACPICA, BOCHS, DMIDECODE, IPXE, LINUX_TRIXIE, LLVM, MEMTEST, OVMF, QEMU, SEABIOS,
+    ACPICA, BOCHS, DMIDECODE, GNUMACH, IPXE, LINUX_TRIXIE, LLVM, MEMTEST, OVMF, QEMU, SEABIOS,
 };
 use kinds::*;
 
@@ -271,6 +271,23 @@ pub(crate) static ALL: &[Rig] = &[
             "dom0 kernel not specified",
         ],
     ),
+    Rig {
+        name: "nested-amd-gnumach",
+        tier: Tier::Ci,
+        needs: NESTED_GNUMACH,
+        check: Check::Prints(Prints {
+            kernel: (&GNUMACH, "gnumach"),
+            options: &["--protocol", "multiboot", "--memory", "64M", "--timeout", "10"],
+            command_line: "gnumach console=com0 nonce=$nonce",
+            status: 124,
+            // The memory is ours, and it looks for its first program, which it would get as a module.
+            texts: &[
+                "GNU Mach 1.8",
+                "biosmem: 000000000000100000:000000000003fff000, available",
+                "No bootstrap code loaded with the kernel!",
+            ],
+        }),
+    },
     Rig {
         name: "nested-amd-memtest",
         tier: Tier::Full,

@@ -195,6 +195,10 @@ pub(crate) static LINUX_FORKY: Tool = Tool {
 pub(crate) static XEN: Tool =
     Tool { finish: kernel::finish_xen, ..images("xen", &["xen-hypervisor-4.20-amd64"]) };
 
+/// GNU Mach, the kernel of the Hurd, with a header for Multiboot, unpacked as `gnumach`.
+pub(crate) static GNUMACH: Tool =
+    Tool { finish: kernel::finish_gnumach, ..images("gnumach", &["gnumach-image-1.8-amd64-up"]) };
+
 /// Memtest86+, which starts by Linux' boot protocol.
 pub(crate) static MEMTEST: Tool = images("memtest", &["memtest86+"]);
 
@@ -231,7 +235,7 @@ pub(crate) static LLVM: Tool = Tool {
 };
 
 /// Everything, in the order in which it is listed.
-pub(crate) static ALL: [&Tool; 17] = [
+pub(crate) static ALL: [&Tool; 18] = [
     &QEMU,
     &BOCHS,
     &BOCHS_SID,
@@ -246,6 +250,7 @@ pub(crate) static ALL: [&Tool; 17] = [
     &LINUX_BOOKWORM,
     &LINUX_FORKY,
     &XEN,
+    &GNUMACH,
     &MEMTEST,
     &LOADERS,
     &LLVM,

@@ -22,6 +22,7 @@ const CORPUS: &[Entry] = &[
     // Debian builds Xen without PVH_GUEST. That it has no zero page an ELF32 does not tell.
     ("xen:boot/xen-4.20-amd64.gz", &[], Some(&["multiboot2", "multiboot", "linux32"])),
     ("xen:boot/xen-4.20-amd64.efi", &[], None),
+    ("gnumach:gnumach", &["multiboot", "linux64"], None),
     ("memtest:boot/memtest86+x64.bin", &["linux64", "linux32"], None),
     ("memtest:boot/memtest86+ia32.bin", &["linux32"], None),
     ("loaders:usr/lib/syslinux/memdisk", &["linux32"], None),

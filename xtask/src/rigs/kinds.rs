@@ -2,8 +2,8 @@
 
 use crate::rig::{Boot, Check, Host, Judge, Need, Prints, Rig, Tier};
 use crate::tools::{
-    BOCHS, BOCHS_SID, BUSYBOX, GRUB, LINUX_BOOKWORM, LINUX_FORKY, LINUX_TRIXIE, LOADERS, MEMTEST,
-    OVMF, QEMU, SEABIOS, Tool, XEN,
+    BOCHS, BOCHS_SID, BUSYBOX, GNUMACH, GRUB, LINUX_BOOKWORM, LINUX_FORKY, LINUX_TRIXIE, LOADERS,
+    MEMTEST, OVMF, QEMU, SEABIOS, Tool, XEN,
 };
 
 /// The tour on this machine's KVM: what other rigs vary.
@@ -59,10 +59,14 @@ pub(super) const NESTED_XEN: &[Need] =
 pub(super) const NESTED_MEMTEST: &[Need] =
     &[Need::Tool(&QEMU), Need::Tool(&BUSYBOX), Need::Tool(&LINUX_TRIXIE), Need::Tool(&MEMTEST)];
 
+pub(super) const NESTED_GNUMACH: &[Need] =
+    &[Need::Tool(&QEMU), Need::Tool(&BUSYBOX), Need::Tool(&LINUX_TRIXIE), Need::Tool(&GNUMACH)];
+
 /// The packages whose images are identified.
 pub(super) const CORPUS: &[Need] = &[
     Need::Tool(&BOCHS),
     Need::Tool(&BUSYBOX),
+    Need::Tool(&GNUMACH),
     Need::Tool(&GRUB),
     Need::Tool(&LINUX_BOOKWORM),
     Need::Tool(&LINUX_FORKY),
