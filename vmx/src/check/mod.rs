@@ -19,6 +19,7 @@ mod segments;
 mod view;
 
 pub use context::{EntryContext, EntryInstruction, MsrMasks};
+use outcome::Admissible;
 pub use outcome::{Outcome, OutcomeSet};
 
 use core::fmt;
@@ -288,9 +289,11 @@ pub fn check_live(
     mut report: impl FnMut(&'static Rule, Fault),
 ) -> OutcomeSet {
     let snapshot = VmcsSnapshot::of(vmcs);
-    let check = EntryCheck::new(&snapshot, Some(caps), context);
-    check.broken().for_each(|(rule, fault)| report(rule, fault));
-    check.outcomes()
+    EntryCheck::new(&snapshot, Some(caps), context).report(|rule, finding| {
+        if let Finding::Broken(fault) = finding {
+            report(rule, *fault);
+        }
+    })
 }
 
 impl<'a> EntryCheck<'a> {
@@ -324,6 +327,17 @@ impl<'a> EntryCheck<'a> {
         rules().map(|rule| (rule, self.check(rule)))
     }
 
+    /// Checks all rules, in order, calls `report` with each finding, and returns the
+    /// [outcomes](Self::outcomes): both in one go.
+    pub fn report(&self, mut report: impl FnMut(&'static Rule, &Finding)) -> OutcomeSet {
+        let mut admissible = Admissible::default();
+        for (rule, finding) in self.findings() {
+            report(rule, &finding);
+            admissible.add(rule, &finding);
+        }
+        admissible.outcomes()
+    }
+
     /// Returns the rules that are broken.
     pub fn broken(&self) -> impl Iterator<Item = (&'static Rule, Fault)> {
         self.findings().filter_map(|(rule, finding)| match finding {
@@ -338,6 +352,6 @@ impl<'a> EntryCheck<'a> {
     /// in the set as well.
     #[must_use]
     pub fn outcomes(&self) -> OutcomeSet {
-        outcome::admissible(self.findings())
+        self.report(|_, _| {})
     }
 }

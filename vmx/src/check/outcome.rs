@@ -151,32 +151,42 @@ const fn stage(rule: &Rule) -> u8 {
     }
 }
 
-/// Returns what an entry may do by these findings.
-pub(super) fn admissible(findings: impl Iterator<Item = (&'static Rule, Finding)>) -> OutcomeSet {
-    let mut outcomes = OutcomeSet::default();
-    let mut current = 0;
-    let mut failed = false;
-    for (rule, finding) in findings {
+/// What an entry may do by the findings so far, which come in the order of the rules.
+#[derive(Debug, Default)]
+pub(super) struct Admissible {
+    outcomes: OutcomeSet,
+    stage: u8,
+    /// Whether a rule of the stage is broken.
+    failed: bool,
+    /// Whether a rule of a stage before is: then no later one counts.
+    is_over: bool,
+}
+
+impl Admissible {
+    pub(super) fn add(&mut self, rule: &Rule, finding: &Finding) {
         let stage = stage(rule);
-        if stage != current {
-            if failed {
-                return outcomes;
-            }
-            current = stage;
+        if stage != self.stage {
+            self.is_over |= self.failed;
+            self.stage = stage;
         }
         match finding {
             Finding::Holds => {}
             // What a rule that cannot fail leads to is no stage's failure.
-            _ if rule.outcome == Outcome::Success => {}
+            _ if self.is_over || rule.outcome == Outcome::Success => {}
             Finding::Broken(_) => {
-                failed = true;
-                outcomes.insert(rule.outcome);
+                self.failed = true;
+                self.outcomes.insert(rule.outcome);
             }
-            Finding::NotCheckable(_) | Finding::NotDecidable(_) => outcomes.insert(rule.outcome),
+            Finding::NotCheckable(_) | Finding::NotDecidable(_) => {
+                self.outcomes.insert(rule.outcome);
+            }
         }
     }
-    if !failed {
-        outcomes.insert(Outcome::Success);
+
+    pub(super) fn outcomes(mut self) -> OutcomeSet {
+        if !self.failed {
+            self.outcomes.insert(Outcome::Success);
+        }
+        self.outcomes
     }
-    outcomes
 }
