@@ -16,6 +16,7 @@ use bare_metal_image::{Channel, Decoder};
 use crate::bundle::{Bundle, Files, LOAD_START};
 use crate::failure::Failure;
 use crate::image::target_folder;
+use crate::model;
 use crate::options::{Options, Start};
 use crate::rom::{self, Rom};
 use crate::{iso, tool};
@@ -56,6 +57,7 @@ pub(crate) fn run_in(
         Some(program) => program.clone(),
         None => tool::find("bochs", &["bochs", "bochs-bin"])?,
     };
+    let model = model::find(&bochs, &options.cpu_model)?;
     let machine = match options.boot {
         Start::Rom => {
             let bundle = Bundle::new(hypervisor, files, options)?;
@@ -85,7 +87,7 @@ pub(crate) fn run_in(
                 .to_owned()
         }
     };
-    let configuration = configuration(files, options) + &machine;
+    let configuration = configuration(files, options, &model) + &machine;
     folder.write("bochsrc", configuration.as_bytes())?;
     // The debugger's commands; without any it stays out.
     let commands = match (options.trace, options.max_ticks) {
@@ -203,14 +205,14 @@ impl Line {
     }
 }
 
-fn configuration(files: &Files, options: &Options) -> String {
-    let Options { cpu_model, cpus, .. } = options;
+fn configuration(files: &Files, options: &Options, model: &str) -> String {
+    let cpus = options.cpus;
     let mib = files.host_bytes >> 20;
     // One instruction is one tick, and the same run takes the same ticks each time.
     format!(
         "display_library: rfb, options=\"timeout=0\"\n\
          megs: {mib}\n\
-         cpu: model={cpu_model}, count={cpus}, ips=50000000, reset_on_triple_fault=0\n\
+         cpu: model={model}, count={cpus}, ips=50000000, reset_on_triple_fault=0\n\
          port_e9_hack: enabled=1\n\
          plugin_ctrl: iodebug=1\n\
          clock: sync=none\n\

@@ -10,6 +10,7 @@ use std::path::Path;
 use acpi_builder::{Dsdt, Fadt, FixedHardware, Madt, Processors, TableSet};
 use boot_plan::{Layout, MemoryMap, Placement, Request};
 use elf_boot::{Boot, Image, Module, Protocol, plan_boot};
+use firmware_blobs::{Firmware, FlashPart, identify};
 use guest_state::{Gpa, MemoryKind};
 use machine::HandOver;
 
@@ -157,7 +158,22 @@ fn tables(cpus: u32) -> Result<TableSet, acpi_builder::Error> {
 fn modules(options: &Options, command_line: &str) -> Result<Vec<(&'static str, Vec<u8>)>, Failure> {
     let mut files = Vec::new();
     match (&options.firmware, &options.kernel) {
-        (Some(firmware), _) => {
+        (Some(firmware), kernel) if is_uefi(firmware)? => {
+            if options.via_hvmloader.is_some() {
+                let text = format!("--via-hvmloader starts a BIOS; {} is OVMF", firmware.display());
+                return Err(Failure::Usage(text));
+            }
+            files.push(("uefi", read(firmware)?));
+            if let Some(kernel) = kernel {
+                files.push(("kernel", read(kernel)?));
+            }
+        }
+        (Some(firmware), Some(_)) => {
+            let text =
+                format!("--kernel: {} is a BIOS, which starts no kernel", firmware.display());
+            return Err(Failure::Usage(text));
+        }
+        (Some(firmware), None) => {
             files.push(("firmware", read(firmware)?));
             if options.via_hvmloader.is_some() {
                 files.push(("hvmloader", guest_images::HVMLOADER.to_vec()));
@@ -173,6 +189,12 @@ fn modules(options: &Options, command_line: &str) -> Result<Vec<(&'static str, V
         files.push(("initrd", read(initrd)?));
     }
     Ok(files)
+}
+
+/// Tells whether a file is OVMF with its code. What nobody knows may be a BIOS.
+fn is_uefi(firmware: &Path) -> Result<bool, Failure> {
+    let image = read(firmware)?;
+    Ok(matches!(identify(&image), Ok(Firmware::Ovmf(flash)) if flash.part != FlashPart::Variables))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {

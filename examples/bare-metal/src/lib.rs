@@ -8,6 +8,7 @@ mod failure;
 mod image;
 mod iso;
 pub mod lab;
+mod model;
 mod options;
 mod program;
 mod rom;

@@ -23,8 +23,9 @@ What runs:
   --cmdline TEXT        its command line
   --protocol NAME       how to start it: auto, pvh, multiboot2, multiboot, linux64, linux32;
                         default: auto
-  --firmware FILE       firmware to start at the reset vector instead; it finds the tour guest on a
-                        floppy
+  --firmware FILE       firmware to start at the reset vector instead: a BIOS, which finds the tour
+                        guest on a floppy, or OVMF, which starts the kernel that is given as an EFI
+                        application, or else its shell
   --via-hvmloader[=xen|fw-cfg]
                         an hvmloader in the guest puts the firmware in place, and jumps to it; the
                         firmware takes its tables from there, as on Xen, or from the configuration
@@ -34,7 +35,7 @@ What it runs on:
   --memory SIZE         the guest's RAM, with K, M or G; default: 256M
   --on-reset reboot|exit
                         what a reset by the guest does; default: reboot
-  --cpu-model NAME      Bochs' model of the processor; default: tigerlake
+  --cpu-model NAME      Bochs' model of the processor, or a part of its name; default: tigerlake
   --cpus N              the host's processors; default: 1
   --boot rom|grub       how the hypervisor is started: from a ROM made for it, or by GRUB from an
                         ISO on a BIOS; default: rom
@@ -182,8 +183,8 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Par
         let value = parser.value().map_err(|_| format!("--{name} needs a value; see --help"))?;
         option(&mut options, &name, value)?;
     }
-    if options.firmware.is_some() && (options.kernel.is_some() || options.initrd.is_some()) {
-        return Err("--kernel and --initrd start a kernel directly: not with --firmware".to_owned());
+    if options.initrd.is_some() && options.kernel.is_none() {
+        return Err("--initrd is a kernel's: only with --kernel".to_owned());
     }
     if options.via_hvmloader.is_some() && options.firmware.is_none() {
         return Err("--via-hvmloader brings firmware to its place: only with --firmware".to_owned());

@@ -24,6 +24,14 @@ pub(super) const GUEST: Boot = Boot {
 pub(super) const SEABIOS_FILE: (&Tool, &str) = (&SEABIOS, "usr/share/seabios/bios-256k.bin");
 pub(super) const OVMF_FILE: (&Tool, &str) = (&OVMF, "usr/share/OVMF/OVMF_CODE_4M.fd");
 
+/// What shows that OVMF started the kernel, with the tables that it found.
+pub(super) const BY_OVMF: &[&str] = &[
+    "EFI stub: Loaded initrd from LINUX_EFI_INITRD_MEDIA_GUID device path",
+    "efi: EFI v2.7 by Debian distribution of EDK II",
+    "DMI: hvkit Virtual Machine",
+    "ACPI: XSDT",
+];
+
 /// The tour behind SeaBIOS, which an hvmloader started as on Xen.
 pub(super) const VIA_HVMLOADER: Boot =
     Boot { firmware: Some(SEABIOS_FILE), options: &["--via-hvmloader"], ..GUEST };
@@ -39,6 +47,8 @@ pub(super) const KVM_BOCHS_AND_SEABIOS: &[Need] =
 pub(super) const BOCHS_SEABIOS: &[Need] = &[Need::Tool(&BOCHS), Need::Tool(&SEABIOS)];
 pub(super) const BOCHS_LINUX: &[Need] =
     &[Need::Tool(&BOCHS), Need::Tool(&BUSYBOX), Need::Tool(&LINUX_TRIXIE)];
+pub(super) const BOCHS_OVMF: &[Need] =
+    &[Need::Tool(&BOCHS), Need::Tool(&BUSYBOX), Need::Tool(&LINUX_TRIXIE), Need::Tool(&OVMF)];
 pub(super) const NESTED: &[Need] =
     &[Need::Tool(&QEMU), Need::Tool(&BUSYBOX), Need::Tool(&LINUX_TRIXIE)];
 pub(super) const NESTED_SEABIOS: &[Need] =

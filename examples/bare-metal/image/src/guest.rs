@@ -9,7 +9,7 @@ use boot_plan::{BootPlan, Placement};
 use elf_boot::{Boot, Image, Module as GuestModule};
 use ept::{Ept, EptCaps, FramePool};
 use guest_state::{GuestMemory, Hpa, VcpuState, WordMemory};
-use machine::{Devices, LocalApic, LocalApicConfig, Machine, Platform, Start};
+use machine::{Devices, EfiKernel, LocalApic, LocalApicConfig, Machine, Platform, Start};
 use vmx::VmxCaps;
 
 use crate::board::{Board, BoardError, Rom, has_high_ram, low_ram_bytes};
@@ -59,6 +59,9 @@ impl Guest {
     ) -> Result<Self, GuestError> {
         let module = |name| info.modules.iter().find(|module| module.command_line == name);
         let start = match (module("kernel"), module("firmware")) {
+            (kernel, _) if let Some(code) = module("uefi") => {
+                uefi_start(code, kernel, module("initrd"), config)
+            }
             (Some(kernel), _) => kernel_start(kernel, module("initrd"), config),
             (None, Some(firmware)) => {
                 let floppy = module("floppy").map(|floppy| floppy.bytes.to_vec());
@@ -96,7 +99,7 @@ impl Guest {
             has_x2apic: true,
             can_suppress_eoi: false,
         });
-        if !has_shadow {
+        if !has_reset_vector && !has_shadow {
             // What firmware would have done.
             apic.set_virtual_wire();
         }
@@ -120,6 +123,20 @@ fn kernel_start(
         Boot::new(Image::new(kernel.bytes)).command_line(config.guest_command_line.as_bytes());
     boot.initrd = initrd.map(|initrd| Image::new(initrd.bytes));
     Start::Kernel { boot, protocol: config.protocol }
+}
+
+fn uefi_start(
+    code: &Module,
+    kernel: Option<&Module>,
+    initrd: Option<&Module>,
+    config: &Config<'static>,
+) -> Start<'static> {
+    let kernel = kernel.map(|kernel| EfiKernel {
+        kernel: kernel.bytes,
+        initrd: initrd.map_or(&[], |initrd| initrd.bytes),
+        command_line: config.guest_command_line.as_bytes(),
+    });
+    Start::Uefi { code: code.bytes, variables: &[], kernel }
 }
 
 fn hvmloader_start(
