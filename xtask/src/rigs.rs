@@ -295,6 +295,8 @@ pub(crate) static ALL: &[Rig] = &[
             "profile.dev.package.elf-boot.opt-level=2",
             "--config",
             "profile.dev.package.goblin.opt-level=2",
+            "--",
+            "--nocapture",
         ]),
     },
     // What lies outside the workspace: the fuzz bodies over their corpus, and users' programs.

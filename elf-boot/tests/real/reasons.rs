@@ -1,7 +1,7 @@
 //! Why the readers disagree, and who is right.
 //!
-//! Sources: "Tool Interface Standard, ELF Specification 1.2" and the System V gABI for ELF; Xen
-//! `public/elfnote.h`; Linux `Documentation/arch/x86/boot.rst`.
+//! Sources: System V gABI, "ELF Header", "Program Header", "Note Section"; Xen `public/elfnote.h`;
+//! Linux `Documentation/arch/x86/boot.rst`.
 
 /// Between whom about what, by a part of the title; the name; the reason.
 pub(crate) const ALL: &[(&str, &str, &str)] = &[
