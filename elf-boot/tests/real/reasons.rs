@@ -121,12 +121,12 @@ pub(crate) const ALL: &[(&str, &str, &str)] = &[
     (
         "ELF",
         "pvh, they find: RelocAlignment",
-        "ours, Xen: PHYS32_RELOC names a power of two; theirs does not know it",
+        "either: we refuse an alignment that is no power of two, of which elfnote.h says nothing; theirs does not know the note",
     ),
     (
         "ELF",
         "pvh, they find: RelocNoteSize",
-        "ours, Xen: PHYS32_RELOC has at most 12 bytes; theirs does not know it",
+        "ours, Xen: PHYS32_RELOC has at most three words; theirs does not know the note",
     ),
     (
         "ELF",
@@ -175,13 +175,17 @@ pub(crate) const ALL: &[(&str, &str, &str)] = &[
     ("bzImage", "they load: BootFlag", "ours: 55AAh has to be there; they do not look"),
     ("bzImage", "they load: EntryAbove4G", "ours: the 32-bit entry cannot be at that pref_address"),
     ("bzImage", "they load: InitSize", "ours: a kernel takes at least its own length"),
-    ("bzImage", "they load: KernelAlignment", "ours: no power of two is no alignment"),
+    (
+        "bzImage",
+        "they load: KernelAlignment",
+        "either: we refuse what is no power of two, of which boot.rst says nothing",
+    ),
     ("bzImage", "they load: KernelTooShort", "ours: there is no byte at the entry"),
     ("bzImage", "they load: PreferredAddress", "ours: it passes the end of the address space"),
     (
         "bzImage",
         "they load: SetupHeaderShort",
-        "ours: the header ends at 202h and the byte at 201h; code follows",
+        "ours: the header is as long as the byte at 201h says; code follows",
     ),
     ("bzImage", "they load: Truncated", "ours: syssize passes the file's end"),
 ];
