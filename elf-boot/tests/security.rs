@@ -7,7 +7,7 @@ mod common;
 use boot_plan::{Contents, MemoryMap};
 use common::{
     BzFile, ElfFile, Segment, bytes_at, multiboot1, multiboot2, note, placed, pvh_kernel, pvh_note,
-    start_in, u32_at, words,
+    start_in, u32_at, u64_at, words,
 };
 use elf_boot::{Boot, Error, Image, Protocol, identify};
 use guest_state::{Gpa, MemoryKind};
@@ -118,6 +118,48 @@ fn sizes_are_those_of_the_files_own_class() {
         };
         let (right, wrong) = if kernel.class == 1 { (40, 64) } else { (64, 40) };
         assert!(only_section(right) && !only_section(wrong));
+    }
+}
+
+/// XSA-55's and CVE-2016-9384's other half: what libelf reads symbols by, and Multiboot passes on.
+#[test]
+fn no_section_leads_outside_of_the_file() {
+    let extreme = [0, 1, 0x7FFF_FFFF, u64::from(u32::MAX), 1 << 63, u64::MAX - 7, u64::MAX];
+    for (class, machine, [table, offset, size, alignment]) in
+        [(1, 3, [0x20, 16, 20, 32]), (2, 62, [0x28, 24, 32, 48])]
+    {
+        let text = [multiboot2(&[]), multiboot1(0, &[])].concat();
+        let kernel = ElfFile { class, machine, ..ElfFile::elf64(0x10_0000) }
+            .segment(Segment::load(0x10_0000, &text))
+            .note_section(b"symbols")
+            .build();
+        let width = if class == 1 { 4 } else { 8 };
+        let number = |file: &[u8], at: usize| match width {
+            4 => u32_at(file, at).into(),
+            _ => u64_at(file, at),
+        };
+        let headers = usize::try_from(number(&kernel, table)).unwrap();
+        // The first section is none.
+        let header = headers + if class == 1 { 40 } else { 64 };
+        for field in [table, header + offset, header + size, header + alignment] {
+            // A table that begins in the file's own header may be sound.
+            for value in extreme.into_iter().filter(|&value| field != table || value != 1) {
+                let mut file = kernel.clone();
+                file[field..field + width].copy_from_slice(&value.to_le_bytes()[..width]);
+                let section = [header + offset, header + size].map(|at| number(&file, at));
+                let is_inside = match section[0].checked_add(section[1]) {
+                    // No table, no sections.
+                    _ if field == table => number(&file, table) == 0,
+                    Some(end) => section[1] == 0 || end <= file.len() as u64,
+                    None => false,
+                };
+                for protocol in [Protocol::Multiboot, Protocol::Multiboot2] {
+                    let boot = Boot::new(Image::new(&file));
+                    let started = start_in(&boot, Some(protocol), &memory());
+                    assert_eq!(started.is_ok(), is_inside, "{protocol}, {field:#x}: {value:#x}");
+                }
+            }
+        }
     }
 }
 

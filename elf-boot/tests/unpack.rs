@@ -81,7 +81,7 @@ fn nothing_grows_beyond_the_bound() {
     }
 }
 
-/// 16 MiB of zeros in a few bytes, by the format descriptions: a literal, and matches without end;
+/// XSA-25, CVE-2012-4544: 16 MiB of zeros in a few bytes, by the format descriptions: a literal, and matches without end;
 /// blocks of one repeated byte.
 #[test]
 fn a_bomb_is_stopped_at_the_bound() {
@@ -110,6 +110,7 @@ fn a_bomb_is_stopped_at_the_bound() {
     }
 }
 
+/// CVE-2011-1583: lengths of what is packed, taken from the image.
 #[test]
 fn a_length_that_is_not_true_is_refused() {
     for (compression, bytes) in SAMPLES.into_iter().skip(1) {
@@ -196,6 +197,7 @@ fn what_can_not_be_unpacked_is_named() {
     assert_eq!(Error::CantUnpack { by: Compression::Lzma }.to_string(), "can't unpack lzma here");
 }
 
+/// CVE-2011-1583: where it lies, too.
 #[test]
 fn a_payload_outside_of_the_kernel_is_none() {
     let bytes = SAMPLES[0].1;

@@ -93,6 +93,27 @@ pub(crate) static ALL: &[Rig] = &[
         needs: CORPUS,
         check: Check::Cargo(&["test", "-p", "identify", "--features", "corpus-rig"]),
     },
+    // Optimized it takes two seconds, else a minute.
+    Rig {
+        name: "elf-differential",
+        tier: Tier::Ci,
+        needs: CORPUS,
+        check: Check::Cargo(&[
+            "test",
+            "-p",
+            "elf-boot",
+            "--features",
+            "corpus-rig",
+            "--test",
+            "real",
+            "--config",
+            "profile.dev.package.elf-boot.opt-level=2",
+            "--config",
+            "profile.dev.package.goblin.opt-level=2",
+            "--",
+            "--nocapture",
+        ]),
+    },
     // What lies outside the workspace: the fuzz bodies over their corpus, and users' programs.
     cargo(
         "fuzz-replay",

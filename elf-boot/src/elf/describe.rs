@@ -31,6 +31,8 @@ pub struct ElfImage<'a> {
 pub struct ElfSegment {
     /// The memory that it takes, by its physical address.
     pub range: GpaRange,
+    /// Where its bytes begin in the file.
+    pub file_offset: u64,
     /// How many bytes of that the file has; zeros follow.
     pub file_bytes: u64,
 }
@@ -49,6 +51,7 @@ impl<'a> Elf<'a> {
         let (notes, notes_problem) = notes::read_notes(self);
         let segment = |one: &super::Segment<'_>| ElfSegment {
             range: one.range,
+            file_offset: one.offset,
             file_bytes: one.bytes.len() as u64,
         };
         ElfImage {
