@@ -30,6 +30,7 @@ type Class = (&'static str, &'static [&'static str]);
 const ELF: &[Class] = &[
     ("linux-trixie", &["linux-trixie:vmlinux"]),
     ("linux-bookworm", &["linux-bookworm:vmlinux"]),
+    #[cfg(feature = "next-rig")]
     ("linux-forky", &["linux-forky:vmlinux"]),
     ("32-bit", &["xen:xen", "loaders:usr/lib/grub/i386-xen_pvh/kernel.img"]),
     ("programs", &["busybox:usr/bin/busybox", "grub:usr/bin/grub-file"]),
@@ -38,6 +39,7 @@ const ELF: &[Class] = &[
 const BZIMAGE: &[Class] = &[
     ("linux-trixie", &["linux-trixie:vmlinuz"]),
     ("linux-bookworm", &["linux-bookworm:vmlinuz"]),
+    #[cfg(feature = "next-rig")]
     ("linux-forky", &["linux-forky:vmlinuz"]),
     ("memtest", &["memtest:boot/memtest86+x64.bin", "memtest:boot/memtest86+ia32.bin"]),
     ("loaders", &["loaders:usr/lib/ipxe/ipxe.lkrn", "loaders:usr/lib/syslinux/memdisk"]),

@@ -79,6 +79,22 @@ pub(super) const CORPUS: &[Need] = &[
     Need::Tool(&GNUMACH),
     Need::Tool(&GRUB),
     Need::Tool(&LINUX_BOOKWORM),
+    Need::Tool(&LINUX_TRIXIE),
+    Need::Tool(&LOADERS),
+    Need::Tool(&MEMTEST),
+    Need::Tool(&OVMF),
+    Need::Tool(&QEMU),
+    Need::Tool(&SEABIOS),
+    Need::Tool(&XEN),
+];
+
+/// The same with the kernel of the next release.
+pub(super) const CORPUS_NEXT: &[Need] = &[
+    Need::Tool(&BOCHS),
+    Need::Tool(&BUSYBOX),
+    Need::Tool(&GNUMACH),
+    Need::Tool(&GRUB),
+    Need::Tool(&LINUX_BOOKWORM),
     Need::Tool(&LINUX_FORKY),
     Need::Tool(&LINUX_TRIXIE),
     Need::Tool(&LOADERS),
@@ -88,6 +104,28 @@ pub(super) const CORPUS: &[Need] = &[
     Need::Tool(&SEABIOS),
     Need::Tool(&XEN),
 ];
+
+/// Images read by others too, as fast as can be: unoptimized it takes a minute.
+pub(super) const ELF_DIFFERENTIAL: [&str; 13] = elf_differential("corpus-rig");
+pub(super) const ELF_DIFFERENTIAL_NEXT: [&str; 13] = elf_differential("next-rig");
+
+const fn elf_differential(feature: &'static str) -> [&'static str; 13] {
+    [
+        "test",
+        "-p",
+        "elf-boot",
+        "--features",
+        feature,
+        "--test",
+        "real",
+        "--config",
+        "profile.dev.package.elf-boot.opt-level=2",
+        "--config",
+        "profile.dev.package.goblin.opt-level=2",
+        "--",
+        "--nocapture",
+    ]
+}
 pub(super) const fn cargo(
     name: &'static str,
     tier: Tier,
