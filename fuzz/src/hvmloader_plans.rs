@@ -1,15 +1,19 @@
-//! A PCI plan of any description, and the MTRR plan that follows from it.
+//! A PCI plan of any description, and the MTRR plan that follows from it; functions that answer
+//! anything.
 
 use boot_plan::MemoryMap;
-use guest_state::{Gpa, GpaRange, MemoryKind, MemoryType};
+use guest_state::{FIXED_MTRRS, Gpa, GpaRange, MemoryKind, MemoryType, Mtrrs};
 use hvmloader_core::{
     Bar, BarKind, Error, PciBridge, PciDevice, PciFunction, PciPart, PciPlace, PciResources,
-    PrefetchableWindow, plan_mtrrs, plan_pci,
+    PrefetchableWindow, mtrr_writes, plan_mtrrs, plan_pci,
 };
+
+use crate::config_space::scan_and_program;
 
 /// Plans what `data` describes: four bytes of limits, then eight for each function.
 pub fn hvmloader_plans(data: &[u8]) {
     let Some((limits, rest)) = data.split_first_chunk::<4>() else { return };
+    scan_and_program(rest);
     let devices = rest.chunks_exact(8).take(64).map(device).collect();
     let mut resources = PciResources::xen(devices, u64::from(limits[0]) << 26, 36);
     resources.physical_bits = 35 + u32::from(limits[1] % 18);
@@ -66,6 +70,11 @@ pub fn hvmloader_plans(data: &[u8]) {
         (plan.low_ram, MemoryType::WRITE_BACK),
         (plan.high_ram, MemoryType::WRITE_BACK),
     ];
+    // The writes that load them: the default type twice, first with all off, and whole ranges.
+    let writes = mtrr_writes(&mtrrs, 8);
+    assert_eq!(writes.len(), 2 + FIXED_MTRRS.len() + 2 * 8);
+    assert_eq!(writes[0].1 & Mtrrs::ENABLE, 0);
+    assert_eq!(writes.last().map(|(_, value)| value & Mtrrs::ENABLE), Some(Mtrrs::ENABLE));
     for (range, memory_type) in wanted {
         let mut at = range.start();
         while at < range.end() {

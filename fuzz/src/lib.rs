@@ -7,6 +7,7 @@ mod acpi_validate;
 mod boot;
 mod bytes;
 mod capabilities;
+mod config_space;
 mod dumps;
 mod ept_edits;
 mod exit_fields;
