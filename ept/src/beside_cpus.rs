@@ -17,7 +17,7 @@ use std::vec::Vec;
 use guest_state::{Gpa, GpaRange, Hpa, MemoryType, PageSize};
 
 use crate::{
-    Ept, EptAttributes, EptCaps, EptControls, EptOptions, EptPermissions, FramePool,
+    DirtyBitmap, Ept, EptAttributes, EptCaps, EptControls, EptOptions, EptPermissions, FramePool,
     InvalidationDebt, Table, TableMemory, Use,
 };
 
@@ -260,6 +260,7 @@ fn some_edit(
         4 => ept.set_memory_type(churned, MemoryType::UNCACHEABLE),
         5 | 6 => ept.protect(logged, EptPermissions::RX),
         7 | 8 => ept.protect(logged, EptPermissions::RWX),
+        9 if next_random(random, 2) == 0 => return harvest_into(ept, logged, dirty),
         9 => return harvest(ept, logged, dirty),
         10 if next_random(random, 2) == 0 => ept.harvest(logged, Use::ACCESSED, |_| {}),
         10 => {
@@ -284,6 +285,25 @@ fn harvest(
         dirty.extend((start..start + page.page_size.bytes()).step_by(0x1000));
     })
     .unwrap()
+}
+
+/// The same into a bitmap, whose base is not that of a word of entries.
+fn harvest_into(
+    ept: &mut Ept<Poisoned>,
+    range: GpaRange,
+    dirty: &mut BTreeSet<u64>,
+) -> InvalidationDebt {
+    let mut words = [0; 17];
+    let mut log = DirtyBitmap::new(Gpa::new(LOGGED - 5 * KIB4), &mut words);
+    let debt = ept.harvest_into(range, Use::DIRTY, &mut log).unwrap();
+    for range in log.ranges() {
+        dirty.extend(
+            (range.start().as_u64()..)
+                .step_by(0x1000)
+                .take_while(|&at| range.contains(Gpa::new(at))),
+        );
+    }
+    debt
 }
 
 #[test]
@@ -331,7 +351,8 @@ fn walks_meet_only_what_was_mapped_and_no_dirty_flag_is_lost() {
         let logged = GpaRange::from_bounds(Gpa::new(LOGGED), Gpa::new(CHURNED)).unwrap();
         // What is written from here on may or may not be found.
         let written = with_machine(|machine| core::mem::take(&mut machine.written));
-        debt += harvest(&mut ept, logged, &mut dirty);
+        let read = if round % 2 == 0 { harvest } else { harvest_into };
+        debt += read(&mut ept, logged, &mut dirty);
         let lost: Vec<_> = written.difference(&dirty).collect();
         assert!(lost.is_empty(), "written, but not found dirty: {lost:#x?}");
         with_machine(|machine| machine.written.retain(|page| !dirty.contains(page)));
