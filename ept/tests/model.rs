@@ -121,6 +121,11 @@ impl Run {
         let pages = pages.min(WINDOW_PAGES - start);
         let start = WINDOW + start * KIB4;
         let span = range(start, pages * KIB4);
+        if let Operation::HarvestInto { .. } = operation {
+            for page in (start..start + pages * KIB4).step_by(37 * 0x1000) {
+                self.touch(page, 0x300);
+            }
+        }
         let before = self.leaves();
         let in_use = self.ept.memory().in_use();
         let result = match operation {
