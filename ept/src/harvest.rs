@@ -125,7 +125,8 @@ impl<M: TableMemory> Ept<M> {
         let slots = &table.0[level.index_u64(span.start)..=level.index_u64(span.end - 1)];
         let first = span.start & !(bytes - 1);
         let Some(below) = level.below() else { return visit(slots, level, first) };
-        for (slot, base) in slots.iter().zip((first..).step_by(1 << level.shift())) {
+        for (slot, at) in slots.iter().zip(0..) {
+            let base = first + at * bytes;
             let entry = load(slot);
             if let Some(child) = entry.next_table() {
                 let end = span.end.min(base + bytes);
