@@ -17,8 +17,8 @@ use std::vec::Vec;
 use guest_state::{Gpa, GpaRange, Hpa, MemoryType, PageSize};
 
 use crate::{
-    Ept, EptAttributes, EptCaps, EptControls, EptOptions, EptPermissions, FramePool,
-    InvalidationDebt, Table, TableMemory, Use,
+    DirtyBitmap, Ept, EptAttributes, EptCaps, EptControls, EptOptions, EptPermissions, Error,
+    FramePool, InvalidationDebt, Table, TableMemory, Use,
 };
 
 const ROUNDS: usize = 2000;
@@ -260,8 +260,16 @@ fn some_edit(
         4 => ept.set_memory_type(churned, MemoryType::UNCACHEABLE),
         5 | 6 => ept.protect(logged, EptPermissions::RX),
         7 | 8 => ept.protect(logged, EptPermissions::RWX),
+        9 if next_random(random, 2) == 0 => harvest_into(ept, logged, Use::DIRTY, dirty),
         9 => return harvest(ept, logged, dirty),
-        10 if next_random(random, 2) == 0 => ept.harvest(logged, Use::ACCESSED, |_| {}),
+        10 if next_random(random, 2) == 0 => {
+            if next_random(random, 2) == 0 {
+                ept.harvest(logged, Use::ACCESSED, |_| {})
+            } else {
+                // A page that is found accessed is not found dirty by that.
+                harvest_into(ept, logged, Use::ACCESSED, &mut BTreeSet::new())
+            }
+        }
         10 => {
             ept.set_largest_page(PageSize::Size4K);
             ept.resize(logged)
@@ -284,6 +292,26 @@ fn harvest(
         dirty.extend((start..start + page.page_size.bytes()).step_by(0x1000));
     })
     .unwrap()
+}
+
+/// The same into a bitmap, whose base is not that of a word of entries.
+fn harvest_into(
+    ept: &mut Ept<Poisoned>,
+    range: GpaRange,
+    flags: Use,
+    dirty: &mut BTreeSet<u64>,
+) -> Result<InvalidationDebt, Error> {
+    let mut words = [0; 17];
+    let mut log = DirtyBitmap::new(Gpa::new(LOGGED - 5 * KIB4), &mut words);
+    let debt = ept.harvest_into(range, flags, &mut log)?;
+    for range in log.ranges() {
+        dirty.extend(
+            (range.start().as_u64()..)
+                .step_by(0x1000)
+                .take_while(|&at| range.contains(Gpa::new(at))),
+        );
+    }
+    Ok(debt)
 }
 
 #[test]
@@ -331,7 +359,11 @@ fn walks_meet_only_what_was_mapped_and_no_dirty_flag_is_lost() {
         let logged = GpaRange::from_bounds(Gpa::new(LOGGED), Gpa::new(CHURNED)).unwrap();
         // What is written from here on may or may not be found.
         let written = with_machine(|machine| core::mem::take(&mut machine.written));
-        debt += harvest(&mut ept, logged, &mut dirty);
+        debt += if round % 2 == 0 {
+            harvest(&mut ept, logged, &mut dirty)
+        } else {
+            harvest_into(&mut ept, logged, Use::DIRTY, &mut dirty).unwrap()
+        };
         let lost: Vec<_> = written.difference(&dirty).collect();
         assert!(lost.is_empty(), "written, but not found dirty: {lost:#x?}");
         with_machine(|machine| machine.written.retain(|page| !dirty.contains(page)));

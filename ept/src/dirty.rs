@@ -2,6 +2,8 @@
 
 use guest_state::{Gpa, GpaRange};
 
+use crate::level::Span;
+
 /// Which 4 KiB pages of a range of guest-physical memory are dirty: one bit for each.
 ///
 /// ```
@@ -58,6 +60,32 @@ impl<'a> DirtyBitmap<'a> {
                 *word |= u64::MAX >> (64 - count) << (at % 64);
             }
             at += count;
+        }
+    }
+
+    /// Returns the addresses that the log is for.
+    pub(crate) const fn span(&self) -> Span {
+        Span { start: self.base * 4096, end: (self.base + self.page_count()) * 4096 }
+    }
+
+    /// Marks the pages of `span`, which is of whole pages and within the log.
+    pub(crate) fn mark_span(&mut self, span: Span) {
+        self.mark_pages(span.start / 4096 - self.base, span.end / 4096 - self.base);
+    }
+
+    /// Marks up to 64 pages from number `page` on, which is within the log: bit 0 for the first.
+    #[inline]
+    pub(crate) fn mark_word(&mut self, page: u64, bits: u64) {
+        let at = page - self.base;
+        if let Some(word) = self.word(at) {
+            *word |= bits << (at % 64);
+        }
+        // Two shifts, as one by 64 would overflow.
+        let rest = bits >> 1 >> (63 - at % 64);
+        if rest != 0
+            && let Some(word) = self.word(at + 64)
+        {
+            *word |= rest;
         }
     }
 

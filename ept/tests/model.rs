@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 
 use ept::{
-    Ept, EptAttributes, EptCaps, EptControls, EptFlags, EptOptions, EptPermissions, Error,
-    InvalidationDebt, Mapping, TableMemory, Use, WalkEnd,
+    DirtyBitmap, Ept, EptAttributes, EptCaps, EptControls, EptEntry, EptFlags, EptOptions,
+    EptPermissions, Error, InvalidationDebt, Mapping, TableMemory, Use, WalkEnd,
 };
-use guest_state::{Gpa, Hpa, MemoryType, Mtrrs, PageSize, VariableMtrr};
+use guest_state::{Gpa, GpaRange, Hpa, MemoryType, Mtrrs, PageSize, VariableMtrr};
 use proptest::prelude::*;
 use support::{ALL, ARRANDALE, Books, Flat, Found, GIB, KIB4, MIB2, Reference, TIGERLAKE, range};
 
@@ -44,6 +44,11 @@ enum Operation {
     Log(bool),
     /// Accessed and dirty flags harvested.
     Harvest,
+    /// The same into a log of so many words, from so many pages before or after the range.
+    HarvestInto {
+        words: usize,
+        shift: u64,
+    },
     /// Hardware sets flags on whatever is mapped at the start of the range.
     Touch {
         write: bool,
@@ -62,6 +67,8 @@ fn operation() -> impl Strategy<Value = (Operation, u64, u64)> {
         1 => (0_usize..3).prop_map(|size| Operation::Resize(PageSize::ALL[size])),
         1 => any::<bool>().prop_map(Operation::Log),
         1 => Just(Operation::Harvest),
+        1 => (0_usize..20, 0_u64..200)
+            .prop_map(|(words, shift)| Operation::HarvestInto { words, shift }),
         2 => any::<bool>().prop_map(|write| Operation::Touch { write }),
         2 => Just(Operation::Settle),
         1 => Just(Operation::Drop),
@@ -114,6 +121,11 @@ impl Run {
         let pages = pages.min(WINDOW_PAGES - start);
         let start = WINDOW + start * KIB4;
         let span = range(start, pages * KIB4);
+        if let Operation::HarvestInto { .. } = operation {
+            for page in (start..start + pages * KIB4).step_by(37 * 0x1000) {
+                self.touch(page, 0x300);
+            }
+        }
         let before = self.leaves();
         let in_use = self.ept.memory().in_use();
         let result = match operation {
@@ -220,6 +232,12 @@ impl Run {
                 }
                 result
             }
+            Operation::HarvestInto { words, shift } => {
+                if !self.ept.rules().options().controls.contains(EptControls::ACCESSED_DIRTY) {
+                    return;
+                }
+                self.harvest_into(span, words, shift)
+            }
             Operation::Touch { write } => {
                 self.touch(start, if write { 0x300 } else { 0x100 });
                 return;
@@ -261,6 +279,43 @@ impl Run {
         if self.operations.is_multiple_of(16) {
             self.check();
         }
+    }
+
+    /// Harvests `span` into a log, and checks each page of it and each leaf that is left.
+    fn harvest_into(
+        &mut self,
+        span: GpaRange,
+        words: usize,
+        shift: u64,
+    ) -> Result<InvalidationDebt, Error> {
+        let before = self.leaves();
+        let base = span.start().as_u64() + shift * KIB4 - 100 * KIB4;
+        let log_end = base + words as u64 * 64 * KIB4;
+        let mut words = vec![0; words];
+        let mut log = DirtyBitmap::new(Gpa::new(base), &mut words);
+        let debt = self.ept.harvest_into(span, Use::all(), &mut log)?;
+        let found: BTreeSet<u64> = log
+            .ranges()
+            .flat_map(|range| {
+                (range.start().as_u64()..=range.last().unwrap().as_u64()).step_by(0x1000)
+            })
+            .collect();
+        let (mut expected, mut left) = (BTreeSet::new(), before);
+        for (gpa, page) in &mut left {
+            let end = gpa + page.page_size.bytes();
+            let logged = (*gpa..end).step_by(0x1000).filter(|at| (base..log_end).contains(at));
+            let asked = logged.clone().any(|at| span.contains(Gpa::new(at)));
+            if asked && page.entry.bits() & 0x300 != 0 {
+                expected.extend(logged);
+                if base <= *gpa && end <= log_end {
+                    page.entry = EptEntry::from_bits(page.entry.bits() & !0x300);
+                    self.touched.retain(|at, _| !(*gpa..end).contains(at));
+                }
+            }
+        }
+        assert_eq!(found, expected);
+        assert_eq!(self.leaves(), left);
+        Ok(debt)
     }
 
     fn leaves(&self) -> BTreeMap<u64, Mapping> {
