@@ -174,9 +174,13 @@ pub fn ept_edits(data: &[u8]) {
                 ept.resize(range)
             }
             8 => {
-                let mut words = [0; 32];
-                let mut log = DirtyBitmap::new(Gpa::new(WINDOW), &mut words);
-                ept.harvest(range, Use::all(), |page| log.mark(page.range()))
+                let (mut words, mut others) = ([0; 32], [0; 32]);
+                let from = Gpa::new(WINDOW + input.word() % WINDOW_PAGES * 4096);
+                let mut log = DirtyBitmap::new(from, &mut words);
+                let first = ept.harvest_into(range, Use::all(), &mut log);
+                let mut rest = DirtyBitmap::new(from, &mut others);
+                let second = ept.harvest(range, Use::all(), |page| rest.mark(page.range()));
+                first.and_then(|debt| Ok(debt + second?))
             }
             9 => {
                 let log = Table::new();
