@@ -54,6 +54,7 @@ impl Hardware {
 
     /// Returns what hvmloader itself occupies: code, data, heap and stacks.
     pub(crate) fn own() -> GpaRange {
+        // SAFETY: `hvmloader.ld` defines both symbols; only their addresses are used.
         unsafe extern "C" {
             static image_start: u8;
             static image_end: u8;
