@@ -203,7 +203,7 @@ impl<M: TableMemory> Ept<M> {
     /// Returns the first entry from `index` on that points to a table, and the table.
     fn next_child(&self, frame: Hpa, index: usize) -> Option<(usize, Hpa)> {
         let slots = self.memory.table(frame)?.0.get(index..)?;
-        let skipped = slots.iter().position(|slot| load(slot).next_table().is_some())?;
+        let skipped = leaves::find_table(slots)?;
         Some((index + skipped, load(&slots[skipped]).address()))
     }
 

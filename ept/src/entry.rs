@@ -188,10 +188,11 @@ impl EptEntry {
     /// Returns the table that the entry, in a table above the PT, points to, if it does.
     ///
     /// Such an entry, as this crate makes it, has 07H in its low byte; that of a hole is zero, and
-    /// that of a large page is negative. One comparison tells them apart.
+    /// that of a large page is negative. One comparison tells them apart. It has none of bits 63:52,
+    /// so that to mask the low bits is enough.
     pub(crate) const fn next_table(self) -> Option<Hpa> {
         let [low, ..] = self.0.to_le_bytes();
-        if low.cast_signed() > 0 { Some(self.address()) } else { None }
+        if low.cast_signed() > 0 { Some(Hpa::new(self.0 & !0xFFF)) } else { None }
     }
 
     /// Returns the address in bits 51:12: of a table, or of a page with its reserved bits.

@@ -163,38 +163,49 @@ impl<M: TableMemory> Ept<M> {
         for logged in log.0[first..].iter().rev() {
             let page = load(logged).bits();
             visit(Gpa::new(page).page_base(PageSize::Size4K));
-            let found = self.leaf_slot(page).is_some_and(|slot| {
+            let found = self.last_slot(Gpa::new(page), |slot, _| {
                 let old = load(slot);
                 old.is_dirty() && clear(slot, old, EptEntry::DIRTY).is_dirty()
             });
-            self.invept_due |= found;
+            self.invept_due |= found == Some(true);
         }
         Ok(self.debt())
-    }
-
-    /// Returns the entry of the page or hole that `gpa` lies in.
-    fn leaf_slot(&self, gpa: u64) -> Option<&AtomicU64> {
-        if gpa >= self.guest_end {
-            return None;
-        }
-        let (mut frame, mut level) = (self.root, self.rules.options().top_level());
-        loop {
-            let slot = &self.memory.table(frame)?.0[level.index_u64(gpa)];
-            let Some(below) = level.below() else { return Some(slot) };
-            let Some(child) = load(slot).next_table() else { return Some(slot) };
-            (frame, level) = (child, below);
-        }
     }
 }
 
 /// Clears `flags` in up to 64 entries, and returns which had one of them: bit 0 for the first.
 fn clear_all(slots: &[AtomicU64], flags: u64) -> u64 {
+    let (eights, rest) = slots.as_chunks::<8>();
     let mut word = 0;
-    for (slot, bit) in slots.iter().zip(0..64) {
+    for (eight, at) in eights.iter().zip((0..).step_by(8)) {
+        // Most often all are alike: clean, or accessed and dirty.
+        let [any, all] = eight.iter().fold([0, !0], |[any, all], slot| {
+            let entry = load(slot).bits();
+            [any | entry, all & entry]
+        });
+        if any & flags == 0 {
+            continue;
+        }
+        if is_settled(all) {
+            for slot in eight {
+                slot.store(load(slot).bits() & !flags, Ordering::Release);
+            }
+            word |= 0xFF << at;
+        } else {
+            word |= clear_each(eight, flags) << at;
+        }
+    }
+    if rest.is_empty() { word } else { word | clear_each(rest, flags) << (8 * eights.len()) }
+}
+
+/// The same one by one.
+fn clear_each(slots: &[AtomicU64], flags: u64) -> u64 {
+    let mut word = 0;
+    for (slot, at) in slots.iter().zip(0..) {
         let old = load(slot);
         if old.bits() & flags != 0 {
             clear(slot, old, flags);
-            word |= 1 << bit;
+            word |= 1 << at;
         }
     }
     word
@@ -202,11 +213,16 @@ fn clear_all(slots: &[AtomicU64], flags: u64) -> u64 {
 
 /// Clears `flags` in a leaf that was `old`, and returns it as it was just before.
 fn clear(slot: &AtomicU64, old: EptEntry, flags: u64) -> EptEntry {
-    // With both flags set hardware has nothing left to set, and nobody else writes the entry.
-    if old.bits() & EptEntry::SET_BY_HARDWARE == EptEntry::SET_BY_HARDWARE {
+    if is_settled(old.bits()) {
         slot.store(old.bits() & !flags, Ordering::Release);
         old
     } else {
         EptEntry::from_bits(slot.fetch_and(!flags, Ordering::AcqRel))
     }
+}
+
+/// Tells whether an entry has both flags: then hardware has nothing left to set, and nobody else
+/// writes it.
+const fn is_settled(entry: u64) -> bool {
+    entry & EptEntry::SET_BY_HARDWARE == EptEntry::SET_BY_HARDWARE
 }

@@ -3,6 +3,7 @@
 //! An entry that points to a table ends a loop. A plain store replaces only what hardware can't
 //! change meanwhile, or what is of no interest; the rest is exchanged.
 
+use core::array::from_fn;
 use core::sync::atomic::Ordering;
 
 use crate::atomic::AtomicU64;
@@ -26,11 +27,17 @@ impl Done {
 
 /// Writes leaves to a table that is not linked, each `step` above the one before.
 pub(crate) fn fill(slots: &[AtomicU64], first: EptEntry, step: u64) {
-    let mut next = first.bits();
-    for slot in slots {
-        slot.store(next, Ordering::Relaxed);
-        next += step;
+    let store = |slot: &AtomicU64, entry: &mut u64, step| {
+        slot.store(*entry, Ordering::Relaxed);
+        *entry = entry.wrapping_add(step);
+    };
+    // Four entries that do not wait for one another, so that more than one is written in a cycle.
+    let mut next: [u64; 4] = from_fn(|at| first.bits().wrapping_add(at as u64 * step));
+    let (fours, rest) = slots.as_chunks::<4>();
+    for four in fours {
+        four.iter().zip(&mut next).for_each(|(slot, entry)| store(slot, entry, 4 * step));
     }
+    rest.iter().zip(&mut next).for_each(|(slot, entry)| store(slot, entry, 0));
 }
 
 /// Writes leaves over leaves and holes of a table of `level`.
@@ -88,34 +95,59 @@ pub(crate) fn change(
         if old.is_table(level) {
             break;
         }
-        index += 1;
         if !old.is_present() {
+            index += 1;
             continue;
         }
         let new = EptEntry::from_bits(becomes(old.bits()));
         due |= old.change_needs_invept(new);
         if old.bits() & settled != settled {
             exchange(slot, old.bits(), &becomes);
+            index += 1;
             continue;
         }
-        slot.store(new.bits(), Ordering::Release);
-        // Most often the entries behind go on where this one ends, and change as it does: eight at a
-        // time, while that is so.
-        let step = level.span_bytes();
-        let (mut old, mut new) = (old.bits() + step, new.bits() + step);
-        for eight in slots[index..].as_chunks::<8>().0 {
-            let on = |slot: &AtomicU64, at: u64| slot.load(Ordering::Acquire) == old + at * step;
-            if !eight.iter().zip(0..).all(|(slot, at)| on(slot, at)) {
-                break;
-            }
-            for (slot, at) in eight.iter().zip(0..) {
-                slot.store(new + at * step, Ordering::Release);
-            }
-            (old, new) = (old + 8 * step, new + 8 * step);
-            index += 8;
+        let run = shift_run(
+            &slots[index..],
+            old.bits(),
+            level.span_bytes(),
+            new.bits().wrapping_sub(old.bits()),
+        );
+        if run == 0 {
+            slot.store(new.bits(), Ordering::Release);
         }
+        index += run.max(1);
     }
     Done { count: index, invept_due: due }
+}
+
+/// Adds `delta` to entries that are `first`, `first + step` and so on, eight at a time, as far as
+/// that goes. Returns how many it changed.
+#[inline(never)] // within a larger function it runs out of registers
+fn shift_run(slots: &[AtomicU64], first: u64, step: u64, delta: u64) -> usize {
+    let mut expected: [u64; 8] = from_fn(|at| first.wrapping_add(at as u64 * step));
+    let eights = slots.as_chunks::<8>().0;
+    let run = eights.iter().position(|eight| {
+        if !eight.iter().zip(expected).all(|(slot, old)| slot.load(Ordering::Acquire) == old) {
+            return true;
+        }
+        for (slot, old) in eight.iter().zip(&mut expected) {
+            slot.store(old.wrapping_add(delta), Ordering::Release);
+            *old = old.wrapping_add(8 * step);
+        }
+        false
+    });
+    8 * run.unwrap_or(eights.len())
+}
+
+/// Returns the first entry of a table above the PT that points to a table.
+pub(crate) fn find_table(slots: &[AtomicU64]) -> Option<usize> {
+    // Eight large pages at a time have bit 7 in common.
+    let large = |eight: &[AtomicU64; 8]| {
+        eight.iter().fold(EptEntry::LARGE, |all, slot| all & slot.load(Ordering::Acquire)) != 0
+    };
+    let skipped = 8 * slots.as_chunks().0.iter().take_while(|eight| large(eight)).count();
+    let rest = slots.get(skipped..)?;
+    Some(skipped + rest.iter().position(|slot| load(slot).next_table().is_some())?)
 }
 
 /// Changes an entry in which hardware may set flags meanwhile.

@@ -97,7 +97,8 @@ impl<'a> FramePool<'a> {
 
     #[inline]
     fn find(base: Hpa, tables: &'a [Table], frame: Hpa) -> Option<&'a Table> {
-        let index = frame.as_u64().wrapping_sub(base.as_u64()) / 4096;
+        // By frame numbers, of which one shift makes the number of an entry's table.
+        let index = (frame.as_u64() / 4096).wrapping_sub(base.as_u64() / 4096);
         tables.get(usize::try_from(index).ok()?)
     }
 }

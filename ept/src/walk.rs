@@ -2,8 +2,17 @@
 
 use guest_state::{Gpa, GpaRange, Hpa, PageSize};
 
+use crate::atomic::AtomicU64;
+use crate::leaves::load;
 use crate::level::Span;
 use crate::{Ept, EptEntry, EptPermissions, Error, Level, Misconfiguration, TableMemory};
+
+/// How many entries `translate_each` reads at a time: the more, the less it waits. Their places take
+/// 2 KiB of the stack.
+const GROUP: usize = 64;
+
+/// An entry that maps nothing.
+static HOLE: AtomicU64 = AtomicU64::new(0);
 
 /// Where a guest-physical address leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,24 +120,73 @@ impl<M: TableMemory> Ept<M> {
     #[inline]
     #[must_use]
     pub fn translate(&self, gpa: Gpa) -> Option<Translation> {
+        self.last_slot(gpa, |slot, page_size| Translation::new(gpa, page_size, load(slot)))?
+    }
+
+    /// Calls `visit` with each of `gpas`, in order, and where it leads: `None` if it is not mapped.
+    ///
+    /// Where the tables are not cached that is faster than as many calls of
+    /// [`translate`](Self::translate): entries are read in groups, so that the CPU waits for many
+    /// at a time. It takes 2 KiB of the stack.
+    pub fn translate_each(
+        &self,
+        gpas: impl IntoIterator<Item = Gpa>,
+        mut visit: impl FnMut(Gpa, Option<Translation>),
+    ) {
+        let mut gpas = gpas.into_iter();
+        let mut group = [(Gpa::ZERO, PageSize::Size4K); GROUP];
+        let mut slots = [&HOLE; GROUP];
+        let mut entries = [EptEntry::EMPTY; GROUP];
+        loop {
+            let mut count = 0;
+            for ((place, slot), gpa) in group.iter_mut().zip(&mut slots).zip(&mut gpas) {
+                let page_size;
+                (*slot, page_size) = self
+                    .last_slot(gpa, |slot, size| (slot, size))
+                    .unwrap_or((&HOLE, PageSize::Size4K));
+                *place = (gpa, page_size);
+                count += 1;
+            }
+            // The loop is so short that the CPU has all of these reads under way.
+            for (entry, slot) in entries.iter_mut().zip(&slots) {
+                *entry = load(slot);
+            }
+            for (&(gpa, page_size), &entry) in group[..count].iter().zip(&entries) {
+                visit(gpa, Translation::new(gpa, page_size, entry));
+            }
+            if count < GROUP {
+                break;
+            }
+        }
+    }
+
+    /// Returns what `found` makes of the entry at which a walk for `gpa` ends, present or not, and of
+    /// the size of the page that it is for; `None` if there is no entry for a page.
+    #[inline]
+    pub(crate) fn last_slot<'a, T>(
+        &'a self,
+        gpa: Gpa,
+        found: impl FnOnce(&'a AtomicU64, PageSize) -> T,
+    ) -> Option<T> {
         if gpa.as_u64() >= self.guest_end {
             return None;
         }
         // Written out, so that the levels are constants.
+        let slot = |frame, level: Level| Some(&self.memory.table(frame)?.0[level.index(gpa)]);
         let mut table = self.root;
         if self.rules.options().five_levels {
-            table = self.load(table, Level::Pml5.index(gpa)).next_table()?;
+            table = load(slot(table, Level::Pml5)?).next_table()?;
         }
-        let table = self.load(table, Level::Pml4.index(gpa)).next_table()?;
-        let entry = self.load(table, Level::Pdpt.index(gpa));
-        let Some(table) = entry.next_table() else {
-            return Translation::new(gpa, PageSize::Size1G, entry);
+        let table = load(slot(table, Level::Pml4)?).next_table()?;
+        let large = slot(table, Level::Pdpt)?;
+        let Some(table) = load(large).next_table() else {
+            return Some(found(large, PageSize::Size1G));
         };
-        let entry = self.load(table, Level::Pd.index(gpa));
-        let Some(table) = entry.next_table() else {
-            return Translation::new(gpa, PageSize::Size2M, entry);
+        let large = slot(table, Level::Pd)?;
+        let Some(table) = load(large).next_table() else {
+            return Some(found(large, PageSize::Size2M));
         };
-        Translation::new(gpa, PageSize::Size4K, self.load(table, Level::Pt.index(gpa)))
+        Some(found(slot(table, Level::Pt)?, PageSize::Size4K))
     }
 
     /// Walks the tables for `gpa` as hardware does, misconfigured entries included.
@@ -148,7 +206,7 @@ impl<M: TableMemory> Ept<M> {
                 walk.end = WalkEnd::LostTable(frame);
                 break;
             };
-            let entry = crate::leaves::load(&table.0[index]);
+            let entry = load(&table.0[index]);
             *step = Some(Step { level, table: frame, index, entry });
             if !self.rules.is_present(entry) {
                 break;

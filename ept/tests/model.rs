@@ -335,7 +335,15 @@ impl Run {
     /// Compares every page by `translate`, by `walk` and by the reference with the model.
     fn check(&self) {
         let read = |address: u64| self.ept.memory().read(address);
-        for page in (WINDOW - 8 * KIB4..WINDOW + (WINDOW_PAGES + 8) * KIB4).step_by(0x1000) {
+        let pages = (WINDOW - 8 * KIB4..WINDOW + (WINDOW_PAGES + 8) * KIB4).step_by(0x1000);
+        // All but one, so that the last group is not full, and past the guest-physical width.
+        let many = pages.clone().skip(1).chain([1 << 48, u64::MAX]).map(Gpa::new);
+        let mut one_by_one = many.clone().map(|gpa| (gpa, self.ept.translate(gpa)));
+        self.ept.translate_each(many, |gpa, found| {
+            assert_eq!(Some((gpa, found)), one_by_one.next());
+        });
+        assert_eq!(one_by_one.next(), None);
+        for page in pages {
             let gpa = page + 0x123;
             let expected = self.flat.0.get(&page);
             let translation = self.ept.translate(Gpa::new(gpa));
