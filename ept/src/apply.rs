@@ -75,12 +75,34 @@ impl<M: TableMemory> Ept<M> {
         if old.is_leaf(level) {
             self.split(frame, below, part.index)?;
         }
-        let child = self.load(frame, part.index).address();
-        self.apply(child, below, part.span, edit);
+        let entry = self.load(frame, part.index);
+        let child = entry.address();
+        match *edit {
+            Edit::Change(change) if part.whole && entry.is_uniform() => {
+                self.change_uniform(child, below, change);
+            }
+            _ => {
+                if entry.is_uniform() {
+                    self.store(frame, part.index, entry.with_uniform(false));
+                }
+                self.apply(child, below, part.span, edit);
+            }
+        }
         if !self.keep_tables {
             self.tidy(frame, level, part.index, child);
         }
         Some(())
+    }
+
+    /// Changes all leaves of a uniform table of `level`, which need not be read for that.
+    fn change_uniform(&mut self, frame: Hpa, level: Level, change: Change) {
+        let Some(table) = self.memory.table(frame) else { return };
+        let old = load(&table.0[0]);
+        let new = EptEntry::from_bits(change.of(old.bits()));
+        if new != old {
+            leaves::fill(&table.0, new, level.span_bytes());
+            self.invept_due |= old.change_needs_invept(new);
+        }
     }
 
     /// Makes a table of `level` that maps `span` and nothing else, with all below it, and returns
@@ -102,7 +124,9 @@ impl<M: TableMemory> Ept<M> {
                 self.store(frame, part.index, entry);
             }
         }
-        Some(EptEntry::table(frame))
+        // Where hardware sets flags, leaves do not stay as they were written.
+        let uniform = pages.count == 512 && !self.rules.accessed_dirty();
+        Some(EptEntry::table(frame).with_uniform(uniform))
     }
 
     /// Replaces the leaf at `index` by a table of `level` whose 512 leaves map the same.

@@ -112,6 +112,7 @@ impl EptAttributes {
 /// | 8 | accessed | accessed |
 /// | 9 | ignored | dirty |
 /// | 10 | execute as user | the same |
+/// | 11 | ignored; ours: the table is uniform | ignored |
 /// | 51:12 | the table | the page; low bits of a large page are reserved |
 /// | 52, 53 | ignored | ours: writes are logged, the page is copied on write |
 /// | 57, 58 | ignored | verify guest paging, paging-write access |
@@ -142,8 +143,11 @@ impl EptEntry {
     pub(crate) const LOGGED: u64 = 1 << 52;
     /// The page is write-protected until it has been copied.
     pub(crate) const COPY_ON_WRITE: u64 = 1 << 53;
+    /// All entries of the table that this one points to are leaves that differ in their address
+    /// alone, and that goes on from the first. Set only where hardware sets no flags.
+    const UNIFORM: u64 = 1 << 11;
     /// The bits that hardware ignores and we use.
-    pub(crate) const BY_US: u64 = Self::LOGGED | Self::COPY_ON_WRITE;
+    pub(crate) const BY_US: u64 = Self::LOGGED | Self::COPY_ON_WRITE | Self::UNIFORM;
     pub(crate) const MEMORY_TYPE: u64 = 7 << 3;
     pub(crate) const PERMISSIONS: u64 = EptPermissions::all().bits();
 
@@ -156,6 +160,16 @@ impl EptEntry {
     /// Makes the entry that points to a table and leaves all permissions to the leaves.
     pub(crate) const fn table(frame: Hpa) -> Self {
         Self(frame.as_u64() | Self::PERMISSIONS)
+    }
+
+    /// Returns an entry that points to a table, marked as to whether the table is uniform.
+    pub(crate) const fn with_uniform(self, uniform: bool) -> Self {
+        Self(if uniform { self.0 | Self::UNIFORM } else { self.0 & !Self::UNIFORM })
+    }
+
+    /// Tells whether an entry that points to a table is marked so that the table is uniform.
+    pub(crate) const fn is_uniform(self) -> bool {
+        self.0 & Self::UNIFORM != 0
     }
 
     /// Returns the entry as it stands in memory.

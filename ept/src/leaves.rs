@@ -25,7 +25,7 @@ impl Done {
     }
 }
 
-/// Writes leaves to a table that is not linked, each `step` above the one before.
+/// Writes leaves, each `step` above the one before, over entries in which hardware changes nothing.
 pub(crate) fn fill(slots: &[AtomicU64], first: EptEntry, step: u64) {
     let store = |slot: &AtomicU64, entry: &mut u64, step| {
         slot.store(*entry, Ordering::Relaxed);
@@ -106,24 +106,21 @@ pub(crate) fn change(
             index += 1;
             continue;
         }
-        let run = shift_run(
-            &slots[index..],
-            old.bits(),
-            level.span_bytes(),
-            new.bits().wrapping_sub(old.bits()),
-        );
-        if run == 0 {
-            slot.store(new.bits(), Ordering::Release);
-        }
-        index += run.max(1);
+        slot.store(new.bits(), Ordering::Release);
+        index += 1;
+        // Most often the entries behind go on where this one ends, and change as it does.
+        let (step, delta) = (level.span_bytes(), new.bits().wrapping_sub(old.bits()));
+        index += shift_run(&slots[index..], old.bits() + step, step, delta);
     }
     Done { count: index, invept_due: due }
 }
 
-/// Adds `delta` to entries that are `first`, `first + step` and so on, eight at a time, as far as
-/// that goes. Returns how many it changed.
+/// Adds `delta` to entries that are `first`, `first + step` and so on, as far as that goes; returns
+/// to how many.
 #[inline(never)] // within a larger function it runs out of registers
 fn shift_run(slots: &[AtomicU64], first: u64, step: u64, delta: u64) -> usize {
+    let change =
+        |slot: &AtomicU64, old: u64| slot.store(old.wrapping_add(delta), Ordering::Release);
     let mut expected: [u64; 8] = from_fn(|at| first.wrapping_add(at as u64 * step));
     let eights = slots.as_chunks::<8>().0;
     let run = eights.iter().position(|eight| {
@@ -131,12 +128,19 @@ fn shift_run(slots: &[AtomicU64], first: u64, step: u64, delta: u64) -> usize {
             return true;
         }
         for (slot, old) in eight.iter().zip(&mut expected) {
-            slot.store(old.wrapping_add(delta), Ordering::Release);
+            change(slot, *old);
             *old = old.wrapping_add(8 * step);
         }
         false
     });
-    8 * run.unwrap_or(eights.len())
+    let mut done = 8 * run.unwrap_or(eights.len());
+    let mut next = first.wrapping_add(done as u64 * step);
+    while let Some(slot) = slots.get(done).filter(|slot| slot.load(Ordering::Acquire) == next) {
+        change(slot, next);
+        next = next.wrapping_add(step);
+        done += 1;
+    }
+    done
 }
 
 /// Returns the first entry of a table above the PT that points to a table.

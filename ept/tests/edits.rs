@@ -4,8 +4,8 @@
 mod support;
 
 use ept::{
-    Ept, EptAttributes, EptCaps, EptEntry, EptFlags, EptOptions, EptPermissions, Error, FramePool,
-    InvalidationDebt, Invept, Requirement, Table,
+    Ept, EptAttributes, EptCaps, EptControls, EptEntry, EptFlags, EptOptions, EptPermissions,
+    Error, FramePool, InvalidationDebt, Invept, Level, Requirement, Table,
 };
 use guest_state::{Gpa, Hpa, MemoryType, PageSize};
 use support::{ALL, ARRANDALE, Books, Found, GIB, KIB4, MIB2, Reference, caps, range};
@@ -100,6 +100,38 @@ fn an_edit_that_changes_nothing_needs_neither_frames_nor_an_invalidation() {
     assert!(ept.unmap(range(2 * GIB, GIB)).unwrap().is_empty());
     assert!(ept.unmap(range(0, 0)).unwrap().is_empty());
     assert_eq!(pages(&ept), [(0, PageSize::Size1G)]);
+}
+
+#[test]
+fn a_table_is_marked_as_uniform_until_it_is_changed_in_part() {
+    for (controls, first) in [(EptControls::empty(), true), (EptControls::ACCESSED_DIRTY, false)] {
+        let options =
+            EptOptions { controls, largest_page: PageSize::Size4K, ..EptOptions::default() };
+        let mut ept = Ept::with_options(Books::new(8), caps(), options).unwrap();
+        let marked = |ept: &Ept<Books>, gpa| {
+            let walk = ept.walk(Gpa::new(gpa));
+            walk.steps().any(|step| step.level == Level::Pd && step.entry.bits() & 1 << 11 != 0)
+        };
+        let all = range(0, 2 * MIB2 - KIB4);
+        assert!(ept.map(all, Hpa::ZERO, EptAttributes::RAM).unwrap().is_empty());
+        assert_eq!(
+            [0, MIB2].map(|gpa| marked(&ept, gpa)),
+            [first, false],
+            "the second is not full"
+        );
+        let mut debt = ept.protect(range(0, MIB2), EptPermissions::RX).unwrap();
+        assert!(!debt.is_empty());
+        assert_eq!(marked(&ept, 0), first);
+        for gpa in [0, MIB2 - KIB4] {
+            let leaf = ept.translate(Gpa::new(gpa)).unwrap();
+            assert_eq!((leaf.hpa.as_u64(), leaf.entry.permissions()), (gpa, EptPermissions::RX));
+        }
+        let again = ept.protect(range(0, MIB2), EptPermissions::RX).unwrap();
+        assert!(again.is_empty(), "nothing changed");
+        debt += ept.protect(range(7 * KIB4, KIB4), EptPermissions::READ).unwrap();
+        assert!(!marked(&ept, 0));
+        pay(&mut ept, debt);
+    }
 }
 
 #[test]
@@ -244,7 +276,7 @@ fn the_pointer_says_what_the_tables_are() {
     assert_eq!(Invept::SingleContext(ept.pointer()).descriptor(), [0x12_301E, 0]);
     let options = EptOptions {
         five_levels: true,
-        controls: ept::EptControls::ACCESSED_DIRTY | ept::EptControls::SHADOW_STACK,
+        controls: EptControls::ACCESSED_DIRTY | EptControls::SHADOW_STACK,
         ..EptOptions::default()
     };
     let ept = Ept::with_options(pool(), caps(), options).unwrap();

@@ -343,6 +343,7 @@ impl Run {
             assert_eq!(Some((gpa, found)), one_by_one.next());
         });
         assert_eq!(one_by_one.next(), None);
+        self.check_marks();
         for page in pages {
             let gpa = page + 0x123;
             let expected = self.flat.0.get(&page);
@@ -371,6 +372,24 @@ impl Run {
                     assert_eq!(leaf & flags, flags, "flags of {page:#x} were lost");
                 }
                 (reference, found) => panic!("{gpa:#x}: {reference:?} against {found:?}"),
+            }
+        }
+    }
+
+    /// Checks that the entries of each table that is marked as uniform go on from the first.
+    fn check_marks(&self) {
+        for base in (WINDOW..WINDOW + WINDOW_PAGES * KIB4).step_by(512 * 0x1000) {
+            for step in self.ept.walk(Gpa::new(base)).steps() {
+                let below = step.level.below().filter(|_| step.entry.is_table(step.level));
+                let Some(below) = below.filter(|_| step.entry.bits() & 1 << 11 != 0) else {
+                    continue;
+                };
+                let table = self.ept.memory().table(step.entry.address()).unwrap();
+                let bits = |index: usize| table.0[index].load(Ordering::Relaxed);
+                assert!(EptEntry::from_bits(bits(0)).is_leaf(below));
+                for index in 0..512 {
+                    assert_eq!(bits(index), bits(0) + index as u64 * below.span_bytes());
+                }
             }
         }
     }

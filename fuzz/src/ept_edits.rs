@@ -243,6 +243,8 @@ fn check(ept: &Ept<Frames>, model: &Model, range: GpaRange) {
 }
 
 fn check_all(ept: &Ept<Frames>, model: &Model) {
+    let pages_of_window = (0..WINDOW_PAGES).map(|page| Gpa::new(WINDOW + page * 4096));
+    ept.translate_each(pages_of_window, |gpa, found| assert_eq!(found, ept.translate(gpa)));
     (0..WINDOW_PAGES).for_each(|page| check_page(ept, model, WINDOW + page * 4096));
     // The pages, one mapping after the other, are those of the model.
     let window = GpaRange::new(Gpa::new(WINDOW), WINDOW_PAGES * 4096).unwrap_or_default();
