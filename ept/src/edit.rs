@@ -166,13 +166,21 @@ impl Count {
 }
 
 impl<M: TableMemory> Ept<M> {
-    /// Makes one edit.
+    /// Makes one edit: counts the frames that it needs, takes them, and applies it.
     pub(crate) fn edit(&mut self, range: GpaRange, edit: Edit) -> Result<InvalidationDebt, Error> {
-        self.edit_all(core::iter::once(Ok((range, edit))))
+        let (span, top) = (self.rules.span(range)?, self.rules.options().top_level());
+        if range.is_empty() {
+            return Ok(InvalidationDebt::NONE);
+        }
+        let mut count = Count::default();
+        self.count_frames(&mut count, Below::Table(self.root), top, span, &edit)?;
+        self.take_reserve(count.frames)?;
+        self.apply(self.root, top, span, &edit);
+        self.free_reserve();
+        Ok(self.debt())
     }
 
-    /// Makes several edits, of ranges that follow one another: counts the frames that they need,
-    /// takes them, and applies them.
+    /// Does the same for several edits, of ranges that follow one another.
     pub(crate) fn edit_all(
         &mut self,
         edits: impl Iterator<Item = Result<(GpaRange, Edit), Error>> + Clone,
