@@ -148,9 +148,14 @@ fn the_window_in_configuration_space_shows_the_registers() {
     assert_eq!(config(&mut driver.function, window + 16, 1), 1);
     at(&mut driver, 0x12, 2);
     assert_eq!(config(&mut driver.function, window + 16, 2), 1, "one queue");
-    // Accesses of another width than the window's, or to another BAR, go nowhere.
-    assert_eq!(driver.function.config_write(window + 16, &[0xFF; 4]), Effect::None);
-    assert_eq!(config(&mut driver.function, window + 16, 4), 0);
+    // Of a wider access the first bytes count; a narrower one, or one to another BAR, goes nowhere.
+    assert_eq!(config(&mut driver.function, window + 16, 4), 1);
+    assert_eq!(config(&mut driver.function, window + 16, 1), 0);
+    at(&mut driver, 0x16, 2);
+    assert_eq!(driver.function.config_write(window + 16, &[0x55, 0x66, 0x77, 0x88]), Effect::None);
+    assert_eq!(driver.function.config_write(window + 16, &[0x99]), Effect::None);
+    assert_eq!(driver.read(0x16, 2), 0x6655);
+    at(&mut driver, 0x12, 2);
     assert_eq!(driver.function.config_write(window + 4, &[1]), Effect::None);
     assert_eq!(config(&mut driver.function, window + 16, 2), 0);
     for (offset, size) in [(0x14, 3), (0x15, 2), (u32::MAX, 1), (0x4000, 4), (0x3FFE, 4)] {
@@ -216,6 +221,8 @@ fn a_queue_that_can_not_be_is_an_error() {
         assert!(driver.negotiate(VERSION_1));
         driver.set_queue(0, size, desc, ring.avail, ring.used);
         assert_eq!(driver.read(0x1C, 2), 0);
+        assert!(size == 3 || driver.read(0x18, 2) == u64::from(size));
+        assert_eq!(driver.read(0x18, 2) == 0, size == 3 || size == 0, "a power of two, or none");
         assert_ne!(driver.status() & NEEDS_RESET, 0, "{size} at {desc:#x}");
         assert!(!driver.function.interrupt(), "no driver listens yet");
     }

@@ -347,11 +347,11 @@ impl Blk {
         let sectors = u32::from_le_bytes([i, j, k, l]);
         let flags = u32::from_le_bytes([m, n, o, p]);
         let known = if is_discard { 0 } else { UNMAP };
-        if !self.is_writable() || sectors > Self::MOST_CLEARED_SECTORS {
-            return None;
-        }
         if flags & !known != 0 {
             return Some(BlkOperation::Fail(BlkStatus::Unsupported));
+        }
+        if !self.is_writable() || sectors > Self::MOST_CLEARED_SECTORS {
+            return None;
         }
         let offset = self.offset(sector, sectors.into())?;
         let size_bytes = u64::from(sectors) * SECTOR_BYTES;

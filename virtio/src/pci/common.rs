@@ -39,7 +39,9 @@ impl<D: Device> VirtioPci<D> {
         // A queue that is not there has size 0.
         if let Some(queue) = self.queue() {
             let QueueSetup { size, descriptors, available, used } = queue.setup();
-            put(common::QUEUE_SIZE, &size.to_le_bytes());
+            // What is no power of two is kept, to be refused, but never shown.
+            let shown = if size.is_power_of_two() { size } else { 0 };
+            put(common::QUEUE_SIZE, &shown.to_le_bytes());
             put(common::QUEUE_ENABLE, &u16::from(queue.is_enabled()).to_le_bytes());
             put(common::QUEUE_NOTIFY_OFF, &self.queue_select.to_le_bytes());
             put(common::QUEUE_DESC, &descriptors.as_u64().to_le_bytes());

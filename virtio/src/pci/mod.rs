@@ -155,9 +155,10 @@ impl<D: Device> VirtioPci<D> {
     /// Reading can change the device: the configuration space has a window to the registers.
     pub fn config_read(&mut self, register: u8, data: &mut [u8]) {
         if register == layout::WINDOW_DATA
-            && let Some(offset) = self.window(data.len())
+            && let Some((offset, size)) = self.window(data.len())
         {
-            return self.bar_read(offset, data);
+            data.fill(0);
+            return self.bar_read(offset, &mut data[..size]);
         }
         let interrupt = self.has_interrupt();
         for (byte, at) in data.iter_mut().zip(register..=u8::MAX) {
@@ -168,9 +169,9 @@ impl<D: Device> VirtioPci<D> {
     /// Writes to the configuration space; `data` is as long as the access is wide.
     pub fn config_write(&mut self, register: u8, data: &[u8]) -> Effect {
         if register == layout::WINDOW_DATA
-            && let Some(offset) = self.window(data.len())
+            && let Some((offset, size)) = self.window(data.len())
         {
-            return self.bar_write(offset, data);
+            return self.bar_write(offset, &data[..size]);
         }
         let was_master = self.header.is_bus_master();
         for (byte, at) in data.iter().zip(register..=u8::MAX) {
@@ -180,13 +181,17 @@ impl<D: Device> VirtioPci<D> {
         if self.header.is_bus_master() && !was_master { Effect::Requests } else { Effect::None }
     }
 
-    /// Returns the offset in the BAR that the window shows, if it is as wide as the access.
-    fn window(&self, size: usize) -> Option<u32> {
+    /// Returns which part of the BAR the window shows, as offset and size, if the access covers it.
+    fn window(&self, access: usize) -> Option<(u32, usize)> {
         let window = self.header.window();
-        let fits = matches!(window.size_bytes, 1 | 2 | 4)
-            && window.size_bytes as usize == size
-            && window.offset.is_multiple_of(window.size_bytes);
-        (window.bar == 0 && fits).then_some(window.offset)
+        let size = match window.size_bytes {
+            1 => 1,
+            2 => 2,
+            4 => 4,
+            _ => return None,
+        };
+        let fits = size <= access && window.offset.is_multiple_of(window.size_bytes);
+        (window.bar == 0 && fits).then_some((window.offset, size))
     }
 
     /// Returns where BAR 0 is; `None` while the function does not answer there.
