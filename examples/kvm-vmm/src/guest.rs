@@ -130,7 +130,8 @@ impl Inputs {
         let epoch_seconds =
             SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let (memory_bytes, cpus) = (options.memory_bytes, options.cpus);
-        let platform = Platform { memory_bytes, cpus, cpu_signature, epoch_seconds, start };
+        let platform =
+            Platform { memory_bytes, cpus, cpu_signature, epoch_seconds, disks: Vec::new(), start };
         let machine = platform.build();
         #[cfg(feature = "fault-injection")]
         let machine = machine.map(|machine| crate::fault::inject(machine, &self.command_line));
