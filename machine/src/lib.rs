@@ -26,7 +26,9 @@ pub use platform::{EfiKernel, HandOver, Machine, Platform, Start};
 pub use tables::Tables;
 pub use xen::Xen;
 
-pub use virtio::{BlkConfig, BlkRequest, BlkStatus, BlockBackend, BlockError, SECTOR_BYTES};
+pub use virtio::{
+    BlkConfig, BlkRequest, BlkStatus, BlockBackend, BlockError, Error as DiskError, SECTOR_BYTES,
+};
 
 pub use chipset::{
     CpuSignal, ExitStatus, InterruptMessage, IoApic, Lint, LocalApic, LocalApicConfig,

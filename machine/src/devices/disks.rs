@@ -1,7 +1,7 @@
 //! Disks: what drivers ask of them goes out, what comes of it goes in.
 
 use chipset::PicPort;
-use virtio::{Blk, BlkConfig, BlkRequest, BlkStatus, VirtioPci};
+use virtio::{Blk, BlkConfig, BlkRequest, BlkStatus, Error, VirtioPci};
 
 use super::Devices;
 use crate::backend::Backend;
@@ -37,7 +37,7 @@ impl Devices<'_> {
         &mut self,
         disk: usize,
         request: BlkRequest,
-        ended: Result<BlkStatus, virtio::Error>,
+        ended: Result<BlkStatus, Error>,
         backend: &mut impl Backend,
     ) {
         if let Some(function) = self.pci.disks.get_mut(disk) {
