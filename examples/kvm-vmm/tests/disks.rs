@@ -95,7 +95,10 @@ fn a_disk_is_one_guests_unless_all_only_read_it() {
 #[test]
 fn seabios_boots_from_a_disk() {
     let toolbox = std::env::var_os("HVKIT_TOOLBOX").unwrap_or_default();
-    let bios = std::path::Path::new(&toolbox).join("seabios/root/usr/share/seabios/bios-256k.bin");
+    let bios = std::path::Path::new(&toolbox)
+        .join("seabios")
+        .join("root")
+        .join("usr/share/seabios/bios-256k.bin");
     let image = guest_images::tour_floppy("hvkit.nonce=from-the-disk").unwrap();
     let (disk, other) = (TempFile::new("boot", &image), TempFile::new("other", &SECTOR));
     let firmware = ["--firmware", bios.to_str().unwrap(), "--memory", "64M", "--timeout", "50"];
