@@ -99,7 +99,7 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "virtio_queue",
         body: bodies::virtio_queue,
-        at_least: 90,
+        at_least: 96,
         about: &["virtio/src/queue"],
     },
     Target {
