@@ -158,6 +158,17 @@ pub(crate) static ALL: &[Rig] = &[
         ],
     ),
     cargo(
+        "consumer-virtio",
+        Tier::Ci,
+        &[
+            "run",
+            "--manifest-path",
+            "consumers/virtio-disk/Cargo.toml",
+            "--target-dir",
+            "target/consumers",
+        ],
+    ),
+    cargo(
         "consumer-vmx",
         Tier::Ci,
         &[
