@@ -167,4 +167,57 @@ mod tests {
         let error = parse("a.img,ro").unwrap_err();
         assert_eq!(error, "--disk a.img,ro: behind the comma only readonly can stand");
     }
+
+    /// A disk with a file that is gone when the test ends.
+    fn disk(name: &str, bytes: &[u8], is_readonly: bool) -> (Disk, PathBuf) {
+        let path = std::env::temp_dir().join(format!("kvm-vmm-{}-{name}", std::process::id()));
+        std::fs::write(&path, bytes).unwrap();
+        let disk = Disk::open(&path, is_readonly).unwrap();
+        (disk, path)
+    }
+
+    #[test]
+    fn what_the_file_refuses_is_an_error_of_the_request() {
+        let (mut disk, path) = disk("refuses", &[7; 1024], false);
+        let mut sector = [0; 512];
+        assert_eq!((disk.read_at(512, &mut sector), sector), (Ok(()), [7; 512]));
+        // Somebody who does not ask for the lock cuts the file.
+        File::options().write(true).open(&path).unwrap().set_len(700).unwrap();
+        assert_eq!(disk.read_at(512, &mut sector), Err(BlockError));
+        assert!(disk.has_complained);
+        drop(disk);
+        std::fs::remove_file(path).unwrap();
+        let (mut disk, path) = self::disk("readonly", &[7; 512], true);
+        assert_eq!((disk.write_at(0, &sector), disk.flush()), (Err(BlockError), Ok(())));
+        assert_eq!(disk.write_zeroes(0, 512, false), Err(BlockError));
+        assert_eq!(std::fs::read(&path).unwrap(), [7; 512]);
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn what_is_cleared_is_zero_and_the_rest_and_the_size_stay() {
+        for may_unmap in [false, true] {
+            let (mut disk, path) = disk("clears", &[7; 0x4_0000], false);
+            disk.write_zeroes(0x1200, 0x2_0000, may_unmap).unwrap();
+            disk.write_zeroes(0x3_0000, 0, may_unmap).unwrap();
+            disk.discard(0x3_8000, 0x1000).unwrap();
+            disk.discard(0x3_F000, 0x1000).unwrap();
+            disk.flush().unwrap();
+            let bytes = std::fs::read(&path).unwrap();
+            assert_eq!(bytes.len(), 0x4_0000);
+            assert!(bytes[..0x1200].iter().all(|byte| *byte == 7));
+            assert!(bytes[0x1200..0x2_1200].iter().all(|byte| *byte == 0));
+            assert!(bytes[0x2_1200..0x3_8000].iter().all(|byte| *byte == 7));
+            std::fs::remove_file(path).unwrap();
+        }
+    }
+
+    #[test]
+    fn the_serial_number_is_the_name_of_the_file() {
+        let (disk, path) = disk("a name that is too long", &[0; 1024], true);
+        let BlkConfig { sectors, readonly, id } = disk.config();
+        assert_eq!((sectors, readonly), (2, true));
+        assert!(id.starts_with(b"kvm-vmm-"), "{id:?}");
+        std::fs::remove_file(path).unwrap();
+    }
 }
