@@ -35,6 +35,9 @@ pub use machine;
 #[cfg(feature = "smbios-builder")]
 #[doc(inline)]
 pub use smbios_builder;
+#[cfg(feature = "virtio")]
+#[doc(inline)]
+pub use virtio;
 #[cfg(feature = "vmx")]
 #[doc(inline)]
 pub use vmx;

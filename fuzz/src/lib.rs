@@ -19,6 +19,7 @@ mod option_rom;
 mod smbios_parse;
 mod table_loader;
 mod targets;
+mod virtio_queue;
 
 use bytes::Bytes;
 
@@ -35,3 +36,4 @@ pub use option_rom::option_rom;
 pub use smbios_parse::smbios_parse;
 pub use table_loader::table_loader;
 pub use targets::{TARGETS, Target};
+pub use virtio_queue::virtio_queue;

@@ -97,6 +97,12 @@ pub const TARGETS: &[Target] = &[
         about: &["fw-cfg/src/device.rs", "fw-cfg/src/dma.rs"],
     },
     Target {
+        name: "virtio_queue",
+        body: bodies::virtio_queue,
+        at_least: 96,
+        about: &["virtio/src/queue"],
+    },
+    Target {
         name: "elf",
         body: bodies::elf,
         at_least: 92,

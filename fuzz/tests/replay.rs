@@ -219,6 +219,14 @@ fn accesses_to_the_configuration_device() {
 }
 
 #[test]
+fn virtqueues() {
+    replay("virtio_queue", hvkit_fuzz::virtio_queue);
+    for seed in 0..4000 {
+        hvkit_fuzz::virtio_queue(&noise(seed, usize::try_from(seed).unwrap() % 600));
+    }
+}
+
+#[test]
 fn every_target_has_a_program_a_corpus_and_a_bug_to_plant() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     for target in hvkit_fuzz::TARGETS {

@@ -2,6 +2,7 @@
 
 use chipset::{ExitStatus, InterruptMessage, IoApic, PamAccess, Reset};
 use guest_state::{GpaRange, GuestMemory};
+use virtio::BlkRequest;
 
 /// The hypervisor side of a machine: implemented once over KVM, once over VMX.
 ///
@@ -33,6 +34,17 @@ pub trait Backend {
 
     /// Learns what the guest wants to happen to the whole machine.
     fn request(&mut self, request: Request);
+
+    /// Takes a request to disk number `disk`, to be carried out and then handed to
+    /// [`Devices::complete`], now or later.
+    ///
+    /// No call comes for a machine without disks.
+    ///
+    /// [`Devices::complete`]: crate::Devices::complete
+    fn disk(&mut self, disk: usize, request: BlkRequest) {
+        // Whoever has disks takes their requests.
+        let _ = (disk, request);
+    }
 }
 
 /// What stands behind guest addresses that firmware and RAM share.

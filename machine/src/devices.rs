@@ -1,11 +1,15 @@
 //! All devices of the machine on their buses, with their interrupt lines.
 
+mod disks;
+mod lines;
+
 use chipset::{
     AcpiPm, DebugExit, DebugPort, I8042, IoApic, IoApicVersion, Nanos, PamAccess, PamRange, Pic,
     PicPort, Pit, PmTimerWidth, Port92, ResetControl, Rtc, SleepType, Uart16550,
 };
 use fw_cfg::FwCfg;
 use guest_state::{Gpa, GpaRange, GuestMemory};
+use virtio::Effect;
 
 use crate::backend::{Backend, Request};
 use crate::pci::PciBus;
@@ -17,15 +21,6 @@ const IO_APIC: u64 = 0xFEC0_0000;
 const IO_APIC_BYTES: u64 = 0x1000;
 /// Where REP INS reads a file of the firmware configuration.
 const FW_CFG_DATA: u16 = ports::FW_CFG + 1;
-
-/// The ISA interrupts of the devices, apart from the PIT's, which comes as edges.
-mod irq {
-    pub(super) const PIT: u8 = 0;
-    pub(super) const KEYBOARD: u8 = 1;
-    pub(super) const COM1: u8 = 4;
-    pub(super) const RTC: u8 = 8;
-    pub(super) const SCI: u8 = 9;
-}
 
 /// The devices of a machine, from the port to the interrupt.
 ///
@@ -48,6 +43,12 @@ pub struct Devices<'a> {
     hypercalls: Option<Hypercalls>,
     /// The level of each interrupt line, as the controllers were last told.
     lines: [bool; 16],
+    /// The levels of PIRQA to PIRQD, likewise.
+    links: [bool; 4],
+    /// The inputs of the 8259s that these reach and assert, as bits.
+    linked_irqs: u16,
+    /// Whether no firmware comes to set up the PCI bus.
+    is_assigned: bool,
 }
 
 impl<'a> Devices<'a> {
@@ -67,6 +68,9 @@ impl<'a> Devices<'a> {
             fw_cfg,
             hypercalls: None,
             lines: [false; 16],
+            links: [false; 4],
+            linked_irqs: 0,
+            is_assigned: false,
         }
     }
 
@@ -101,6 +105,9 @@ impl<'a> Devices<'a> {
             hypercalls.reset();
         }
         self.lines = [false; 16];
+        self.links = [false; 4];
+        self.linked_irqs = 0;
+        self.assign();
     }
 
     pub(crate) const fn rtc(&mut self) -> &mut Rtc {
@@ -146,8 +153,14 @@ impl<'a> Devices<'a> {
     }
 
     /// Reads from an address where the guest has no memory.
-    pub fn memory_read(&mut self, gpa: Gpa, data: &mut [u8]) {
+    pub fn memory_read(&mut self, gpa: Gpa, data: &mut [u8], backend: &mut impl Backend) {
         data.fill(0xFF);
+        if let Some((disk, offset)) = self.pci.disk_at(gpa) {
+            self.pci.disks[disk].bar_read(offset, data);
+            // It may have been the reason of an interrupt.
+            self.update_lines(backend);
+            return;
+        }
         if let Some(offset) = io_apic_offset(gpa) {
             let value = self.io_apic.read(offset).to_le_bytes();
             data.iter_mut().zip(value).for_each(|(byte, value)| *byte = value);
@@ -156,6 +169,13 @@ impl<'a> Devices<'a> {
 
     /// Writes to an address where the guest has no memory that takes it.
     pub fn memory_write(&mut self, gpa: Gpa, data: &[u8], backend: &mut impl Backend) {
+        if let Some((disk, offset)) = self.pci.disk_at(gpa) {
+            if self.pci.disks[disk].bar_write(offset, data) == Effect::Requests {
+                self.take_requests(disk, backend);
+            }
+            self.update_lines(backend);
+            return;
+        }
         if let (Some(offset), Some(value)) = (io_apic_offset(gpa), data.first_chunk()) {
             let effects = self.io_apic.write(offset, u32::from_le_bytes(*value));
             effects.messages.into_iter().for_each(|message| backend.interrupt(message));
@@ -248,6 +268,9 @@ impl<'a> Devices<'a> {
                 Some(fw_cfg) => fw_cfg.read(port, data),
                 None => data.fill(0xFF),
             },
+            (port, data) if let Some(offset) = config_data(port, data.len()) => {
+                self.pci.read_data(offset, data);
+            }
             (port, data) => {
                 for (byte, port) in data.iter_mut().zip(port..) {
                     *byte = self.read_byte(port, now);
@@ -272,7 +295,12 @@ impl<'a> Devices<'a> {
                 (ports::RTC, at) => self.rtc.read(at, now),
                 (ports::COM1, at) => self.uart.read(at),
                 (ports::PM_BASE, at) => self.pm.read(at, now),
-                (ports::CONFIG_DATA, at) => self.pci.read_data(at),
+                (ports::CONFIG_DATA, at) => {
+                    let mut byte = [0];
+                    self.pci.read_data(at, &mut byte);
+                    let [byte] = byte;
+                    byte
+                }
                 _ => 0xFF,
             },
         }
@@ -294,6 +322,9 @@ impl<'a> Devices<'a> {
                 {
                     fw_cfg.dma(transfer, backend.memory());
                 }
+            }
+            (port, data) if let Some(offset) = config_data(port, data.len()) => {
+                self.write_config(offset, data, backend);
             }
             (port, data) => {
                 for (byte, port) in data.iter().zip(port..) {
@@ -354,57 +385,28 @@ impl<'a> Devices<'a> {
                     backend.console(byte);
                 }
             }
+            ports::CONFIG_DATA => self.write_config(at, &[value], backend),
             ports::PM_BASE => {
                 let asked = self.pm.write(at, value, now);
                 if asked == Some(SleepType::new(ports::POWER_OFF_TYPE)) {
                     backend.request(Request::PowerOff);
                 }
             }
-            ports::CONFIG_DATA => self.write_config(at, value, backend),
             _ => {}
         }
     }
 
-    fn write_config(&mut self, at: u8, value: u8, backend: &mut impl Backend) {
-        for range in self.pci.write_data(at, value).iter().flat_map(|changed| changed.iter()) {
+    fn write_config(&mut self, at: u8, data: &[u8], backend: &mut impl Backend) {
+        let changes = self.pci.write_data(at, data);
+        if let Some(disk) = changes.disk {
+            self.take_requests(disk, backend);
+        }
+        for range in changes.pam.iter() {
             let access = self.pci.host_bridge.pam(range);
             let start = Gpa::new(range.start().into());
             if let Some(addresses) = GpaRange::new(start, range.size_bytes().into()) {
                 backend.remap(addresses, access.into());
             }
-        }
-    }
-
-    /// Forwards the devices' interrupt lines to the interrupt controllers.
-    fn update_lines(&mut self, backend: &mut impl Backend) {
-        if self.rtc.interrupt() && !self.lines[usize::from(irq::RTC)] {
-            self.pm.rtc_interrupt();
-        }
-        for (line, level) in [
-            (irq::KEYBOARD, self.keyboard.interrupt()),
-            (irq::COM1, self.uart.interrupt()),
-            (irq::RTC, self.rtc.interrupt()),
-            (irq::SCI, self.pm.interrupt()),
-        ] {
-            self.set_line(line, level, backend);
-        }
-        if self.pit.take_edge() {
-            self.set_line(irq::PIT, false, backend);
-            self.set_line(irq::PIT, true, backend);
-        }
-    }
-
-    fn set_line(&mut self, line: u8, level: bool, backend: &mut impl Backend) {
-        let last = &mut self.lines[usize::from(line & 15)];
-        if *last == level {
-            return;
-        }
-        *last = level;
-        self.pic.set_irq(line, level);
-        // The PIT is on pin 2 of the I/O APIC, as the MADT says.
-        let pin = if line == irq::PIT { 2 } else { line };
-        if let Some(message) = self.io_apic.set_irq(pin, level) {
-            backend.interrupt(message);
         }
     }
 }
@@ -424,6 +426,12 @@ const fn pic_port(port: u16) -> Option<PicPort> {
         0x4D1 => PicPort::SecondaryElcr,
         _ => return None,
     })
+}
+
+/// Returns how far into the PCI configuration data an access is, if all of it is there.
+fn config_data(port: u16, size: usize) -> Option<u8> {
+    let at = port.checked_sub(ports::CONFIG_DATA).filter(|at| usize::from(*at) + size <= 4)?;
+    u8::try_from(at).ok()
 }
 
 /// Blocks of ports that belong to one device each: first port, number of ports.

@@ -19,6 +19,14 @@ pub enum Error {
     /// The SMBIOS tables can't be built.
     #[error("can't build the SMBIOS tables")]
     Smbios(#[from] smbios_builder::Error),
+    /// A machine has no place for so many disks.
+    #[error("{count} disks, more than the {most} that a machine has places for")]
+    TooManyDisks {
+        /// How many there are.
+        count: usize,
+        /// How many there can be.
+        most: usize,
+    },
     /// The firmware configuration can't be built.
     #[error("can't build the firmware configuration")]
     FwCfg(#[from] fw_cfg::Error),

@@ -12,6 +12,7 @@ mod firmware;
 mod pci;
 mod platform;
 mod ports;
+mod slots;
 mod tables;
 mod xen;
 
@@ -24,6 +25,10 @@ pub use execute::{
 pub use platform::{EfiKernel, HandOver, Machine, Platform, Start};
 pub use tables::Tables;
 pub use xen::Xen;
+
+pub use virtio::{
+    BlkConfig, BlkRequest, BlkStatus, BlockBackend, BlockError, Error as DiskError, SECTOR_BYTES,
+};
 
 pub use chipset::{
     CpuSignal, ExitStatus, InterruptMessage, IoApic, Lint, LocalApic, LocalApicConfig,

@@ -7,9 +7,10 @@ use boot_plan::{BootPlan, Layout, MemoryMap, Placement, Request};
 use elf_boot::{Boot, Protocol, plan_boot};
 use guest_state::{Gpa, GpaRange, MemoryKind, VcpuState};
 use hvmloader_core::{Bios, OvmfFlash, cmos_registers};
+use virtio::BlkConfig;
 
 use crate::firmware::FirmwareBoot;
-use crate::{Devices, Error, Tables, firmware};
+use crate::{Devices, Error, Tables, firmware, slots};
 
 /// Where the RSDP stands for guests that are started directly: the first place that a scan finds.
 const RSDP: Gpa = Gpa::new(0xF_0000);
@@ -34,6 +35,8 @@ pub struct Platform<'a> {
     pub cpu_signature: u32,
     /// What the clock shows at power-on, in seconds since the Unix epoch.
     pub epoch_seconds: u64,
+    /// Disks, in the order in which the guest finds them on its PCI bus, from device 2 on.
+    pub disks: Vec<BlkConfig>,
     /// What the guest starts with.
     pub start: Start<'a>,
 }
@@ -122,7 +125,13 @@ impl<'a> Platform<'a> {
     /// What is wrong with the memory size, the kernel, the firmware or the number of CPUs.
     pub fn build(self) -> Result<Machine<'a>, Error> {
         let memory = MemoryMap::pc(self.memory_bytes)?;
-        let tables = Tables::new(self.cpus, &memory)?;
+        let disks = self.disks.len();
+        if disks > usize::from(slots::MOST) {
+            return Err(Error::TooManyDisks { count: disks, most: usize::from(slots::MOST) });
+        }
+        let tables = Tables::with_disks(self.cpus, &memory, disks)?;
+        // Whatever is firmware sets up the PCI bus.
+        let is_assigned = matches!(self.start, Start::Kernel { .. });
         let mut cmos = cmos_registers(&memory, self.cpus).to_vec();
         if matches!(self.start, Start::Hvmloader { .. }) {
             // How much memory there is an hvmloader tells; how many CPUs it has to be told.
@@ -191,6 +200,9 @@ impl<'a> Platform<'a> {
                 }
             }
         };
+        if disks > 0 {
+            machine.devices = machine.devices.with_disks(&self.disks, is_assigned);
+        }
         let others = self.cpus.saturating_sub(1);
         let other = VcpuState::reset_application_processor(signature);
         machine.plan.vcpus.extend((0..others).map(|_| other));

@@ -10,6 +10,7 @@ use guest_state::{Gpa, GpaRange, MemoryKind};
 use smbios_builder::SmbiosTables;
 
 use crate::ports::{PM_BASE, POWER_OFF_TYPE};
+use crate::slots::Slot;
 use crate::{Error, firmware};
 
 /// Where PCI devices may be put: from the end of low RAM to below the I/O APIC.
@@ -30,7 +31,15 @@ impl Tables {
     /// # Errors
     /// [`Error::Tables`] or [`Error::Smbios`] if they can't express so many CPUs or so much memory.
     pub fn new(cpus: u32, memory: &MemoryMap) -> Result<Self, Error> {
-        Ok(Self { acpi: build_acpi(cpus)?, smbios: build_smbios(cpus, memory)? })
+        Self::with_disks(cpus, memory, 0)
+    }
+
+    /// The same with the interrupts of so many disks.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_disks(cpus: u32, memory: &MemoryMap, disks: usize) -> Result<Self, Error> {
+        Ok(Self { acpi: build_acpi(cpus, disks)?, smbios: build_smbios(cpus, memory)? })
     }
 
     /// Returns the files of the configuration device, by name, from which firmware installs the
@@ -44,11 +53,13 @@ impl Tables {
     }
 }
 
-fn build_acpi(cpus: u32) -> Result<TableSet, acpi_builder::Error> {
+fn build_acpi(cpus: u32, disks: usize) -> Result<TableSet, acpi_builder::Error> {
     let processors = Processors::sequential(cpus)?;
     let mut dsdt = Dsdt::new(&processors);
     dsdt.s5_sleep_type = Some(POWER_OFF_TYPE);
-    dsdt.pci_root = Some(PciRoot::new(PCI_WINDOW));
+    let mut pci_root = PciRoot::new(PCI_WINDOW);
+    pci_root.routes = Slot::all().take(disks).map(Slot::route).collect();
+    dsdt.pci_root = Some(pci_root);
     dsdt.serial_ports.push(SerialPort::COM1);
     dsdt.rtc = true;
     dsdt.keyboard = true;

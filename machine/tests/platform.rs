@@ -19,9 +19,16 @@ fn kernel(address: u32) -> Vec<u8> {
 
 fn machine(kernel: &[u8]) -> Machine<'_> {
     let start = Start::Kernel { boot: Boot::new(Image::new(kernel)), protocol: None };
-    Platform { memory_bytes: 64 << 20, cpus: 1, cpu_signature: 0, epoch_seconds: 0, start }
-        .build()
-        .unwrap()
+    Platform {
+        memory_bytes: 64 << 20,
+        cpus: 1,
+        cpu_signature: 0,
+        epoch_seconds: 0,
+        disks: Vec::new(),
+        start,
+    }
+    .build()
+    .unwrap()
 }
 
 fn at<'p, 'a>(machine: &'p Machine<'a>, gpa: u64) -> Option<&'p Placement<'a>> {

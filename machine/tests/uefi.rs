@@ -40,9 +40,16 @@ fn nothing() -> Nothing {
 }
 
 fn machine(start: Start<'_>) -> Machine<'_> {
-    Platform { memory_bytes: 64 << 20, cpus: 2, cpu_signature: 0x1234, epoch_seconds: 0, start }
-        .build()
-        .unwrap()
+    Platform {
+        memory_bytes: 64 << 20,
+        cpus: 2,
+        cpu_signature: 0x1234,
+        epoch_seconds: 0,
+        disks: Vec::new(),
+        start,
+    }
+    .build()
+    .unwrap()
 }
 
 fn uefi(kernel: Option<EfiKernel<'static>>) -> Machine<'static> {
@@ -128,7 +135,13 @@ fn the_kernel_is_in_the_configuration_whole() {
 #[test]
 fn flash_of_a_wrong_size_is_refused() {
     let start = Start::Uefi { code: &CODE[1..], variables: &VARIABLES, kernel: None };
-    let platform =
-        Platform { memory_bytes: 64 << 20, cpus: 1, cpu_signature: 0, epoch_seconds: 0, start };
+    let platform = Platform {
+        memory_bytes: 64 << 20,
+        cpus: 1,
+        cpu_signature: 0,
+        epoch_seconds: 0,
+        disks: Vec::new(),
+        start,
+    };
     assert!(matches!(platform.build(), Err(machine::Error::Firmware(_))));
 }

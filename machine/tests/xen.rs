@@ -63,8 +63,14 @@ fn with_machine(hand_over: HandOver, test: impl FnOnce(Machine<'_>, &mut Ram<'_>
     let modules = [Module { image: Image::new(&firmware), command_line: b"firmware" }];
     let boot = Boot::new(Image::new(&hvmloader)).modules(&modules);
     let start = Start::Hvmloader { boot, floppy: None, hand_over };
-    let platform =
-        Platform { memory_bytes: 64 << 20, cpus: 3, cpu_signature: 0, epoch_seconds: 0, start };
+    let platform = Platform {
+        memory_bytes: 64 << 20,
+        cpus: 3,
+        cpu_signature: 0,
+        epoch_seconds: 0,
+        disks: Vec::new(),
+        start,
+    };
     let words: Vec<AtomicU64> = (0..0x2000).map(|_| AtomicU64::new(0)).collect();
     test(platform.build().unwrap(), &mut Ram(WordMemory::new(Gpa::ZERO, &words)));
 }

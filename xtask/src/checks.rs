@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
+use crate::disks::{self, Disks};
 use crate::judge::{Fault, NONCE_OPTION, judge, new_nonce};
 use crate::rig::{Boot, Check, Host, Judge, Need, Prints, Rig};
 use crate::toolbox::Toolbox;
@@ -166,19 +167,25 @@ impl Log {
 /// Boots a guest with a new nonce, and judges what came of it.
 fn boot_guest(boot: &Boot, log: &mut Log) -> Result<Verdict> {
     let nonce = new_nonce();
+    let disks = boot.has_disks.then(|| Disks::make(&log.path)).transpose()?;
+    let mut returned = Vec::new();
     let (status, console) = match boot.host {
         Host::Kvm => log.run_guest(example("kvm-vmm").args(vmm_arguments(boot, &nonce)?))?,
         Host::Bochs => log.run_guest(example("bare-metal").args(vmm_arguments(boot, &nonce)?))?,
         Host::NestedAmd => {
+            let mut arguments = vmm_arguments(boot, &nonce)?;
+            let disks = disks.iter().flat_map(Disks::options);
+            arguments.extend(disks.map(OsString::from));
             let outcome = nested::amd(&nested::Run {
                 program: &nested::build_vmm(boot.features, log.stdio()?)?,
-                arguments: &vmm_arguments(boot, &nonce)?,
+                arguments: &arguments,
                 limit: GUEST_LIMIT,
                 live: false,
                 log: &log.path.with_extension("l1.log"),
             })?;
             log.file.write_all(&outcome.stderr)?;
             log.file.write_all(&outcome.stdout)?;
+            returned = outcome.disks;
             (outcome.status, outcome.stdout)
         }
         Host::Qemu => log.run_guest(&mut qemu(boot, &nonce)?)?,
@@ -204,7 +211,9 @@ fn boot_guest(boot: &Boot, log: &mut Log) -> Result<Verdict> {
     .into_iter()
     .filter_map(|(judge, sees)| sees.then_some(judge))
     .collect();
-    let all: Vec<_> = faults.iter().map(Fault::to_string).chain(differences).collect();
+    let on_disks = disks.map_or(Vec::new(), |disks| disks.faults(&console, &returned, &nonce));
+    let all: Vec<_> =
+        faults.iter().map(Fault::to_string).chain(differences).chain(on_disks).collect();
     writeln!(log.file, "red by {red_by:?}: {all:#?}")?;
     Ok(match boot.red_by {
         None if all.is_empty() => Verdict::Passed,
@@ -313,6 +322,9 @@ fn vmm_arguments(boot: &Boot, nonce: &str) -> Result<Vec<OsString>> {
         command_line = format!("{LINUX_OPTIONS} {command_line}");
         arguments.extend(["--kernel".into(), kernel.into(), "--initrd".into(), initrd.into()]);
     }
+    if boot.has_disks {
+        command_line = format!("{command_line} {}", disks::OPTION);
+    }
     if let Some(cpus) = boot.tables_of_cpus {
         command_line = format!("{command_line} {}", guest_tables::OPTION);
         arguments.extend(["--cpus".into(), cpus.to_string().into()]);
@@ -348,7 +360,8 @@ fn qemu(boot: &Boot, nonce: &str) -> Result<Command> {
 fn kernel_files(boot: &Boot) -> Result<Option<(PathBuf, PathBuf)>> {
     let Some((tool, file)) = boot.kernel else { return Ok(None) };
     let toolbox = Toolbox::ensure(&[tool, &BUSYBOX])?;
+    let modules: &[&str] = if boot.has_disks { &["drivers/block/virtio_blk.ko"] } else { &[] };
     let initrd = rigs_folder().join("initrd.cpio");
-    fs::write(&initrd, initrd::guest(&toolbox)?)?;
+    fs::write(&initrd, initrd::guest(&toolbox, modules)?)?;
     Ok(Some((toolbox.path(tool, file), initrd)))
 }

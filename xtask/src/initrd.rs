@@ -2,13 +2,19 @@
 
 use std::fs;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::cpio::Archive;
+use crate::disks::{
+    FOUND_MARK, HALF_SECTORS, NONCE_BYTES, NONCE_SECTOR, OPTION as DISKS, OWN_SECTOR, REFUSED,
+};
 use crate::guest_tables::{BYTES_MARK, CPUS_MARK, END_MARK, NAME_MARK, OPTION};
 use crate::judge::{FORBIDDEN, FORBIDDEN_MARK, NONCE_OPTION};
 use crate::toolbox::Toolbox;
-use crate::tools::{BUSYBOX, Tool};
+use crate::tools::{BUSYBOX, LINUX_TRIXIE, Tool};
+
+/// Half a disk in blocks of 64 KiB.
+const HALF_BLOCKS: usize = HALF_SECTORS / 128;
 
 /// The tools that [`guest`] needs.
 pub(crate) const TOOLS: [&Tool; 1] = [&BUSYBOX];
@@ -26,21 +32,44 @@ pub(crate) fn add_busybox(archive: &mut Archive, toolbox: &Toolbox, names: &[&st
 
 /// The initrd of a guest under test. It prints the nonce from its command line, how many CPUs it
 /// has, and each line of the kernel's log that a good guest doesn't cause; then it powers off. Asked
-/// by a word on its command line it prints its tables too; see [`mod@crate::guest_tables`].
-pub(crate) fn guest(toolbox: &Toolbox) -> Result<Vec<u8>> {
+/// by a word on its command line it prints its tables too; see [`mod@crate::guest_tables`]; by another
+/// it uses its disks; see [`mod@crate::disks`]. `modules` of [`LINUX_TRIXIE`] are loaded first.
+pub(crate) fn guest(toolbox: &Toolbox, modules: &[&str]) -> Result<Vec<u8>> {
     let mut archive = Archive::default();
     add_busybox(
         &mut archive,
         toolbox,
-        &["sh", "mount", "cat", "dmesg", "grep", "nproc", "poweroff", "sed", "xxd"],
+        &[
+            "sh", "mount", "cat", "dd", "dmesg", "grep", "head", "insmod", "nproc", "poweroff",
+            "sed", "sync", "xxd",
+        ],
     )?;
-    archive.folder("proc")?;
-    archive.folder("sys")?;
-    archive.program("init", guest_script().as_bytes())?;
+    for folder in ["dev", "proc", "sys"] {
+        archive.folder(folder)?;
+    }
+    let mut loads = String::new();
+    for module in modules {
+        let name = add_module(&mut archive, toolbox, module)?;
+        loads.push_str(&format!("insmod /{name}\n"));
+    }
+    archive.program("init", guest_script(&loads).as_bytes())?;
     archive.finish()
 }
 
-fn guest_script() -> String {
+/// Adds a module, as the package has it: plain, or packed by xz, which busybox unpacks.
+pub(crate) fn add_module(archive: &mut Archive, toolbox: &Toolbox, module: &str) -> Result<String> {
+    for suffix in ["", ".xz"] {
+        let name = format!("modules/kernel/{module}{suffix}");
+        let file = toolbox.path(&LINUX_TRIXIE, &name);
+        if file.exists() {
+            archive.file(&name, &fs::read(file)?)?;
+            return Ok(name);
+        }
+    }
+    bail!("the kernel package has no {module}")
+}
+
+fn guest_script(loads: &str) -> String {
     let patterns: String = FORBIDDEN.iter().map(|pattern| format!(" -e '{pattern}'")).collect();
     format!(
         r#"#!/bin/sh
@@ -49,9 +78,20 @@ mount -t sysfs sysfs /sys
 for option in $(cat /proc/cmdline); do
     case $option in
         {NONCE_OPTION}*) nonce=${{option#{NONCE_OPTION}}} ;;
+        {DISKS}) disks=1 ;;
         {OPTION}) tables="/sys/firmware/acpi/tables/* /sys/firmware/dmi/tables/*" ;;
     esac
 done
+{loads}if [ "$disks" ]; then
+    mount -t devtmpfs devtmpfs /dev
+    for disk in /dev/vda /dev/vdb; do
+        echo "{FOUND_MARK}$(dd if=$disk skip={NONCE_SECTOR} count=1 2>/dev/null | head -c {NONCE_BYTES})"
+        dd if=$disk of=$disk bs=64k count={HALF_BLOCKS} seek={HALF_BLOCKS} conv=notrunc,fsync 2>/dev/null ||
+            echo "{REFUSED}"
+    done
+    echo -n "$nonce" | dd of=/dev/vda seek={OWN_SECTOR} conv=notrunc,sync,fsync 2>/dev/null
+    sync
+fi
 dmesg | grep -F{patterns} | while read -r line; do
     echo "{FORBIDDEN_MARK}$line"
 done

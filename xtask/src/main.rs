@@ -7,6 +7,7 @@ mod bench;
 mod checks;
 mod coverage;
 mod cpio;
+mod disks;
 mod fuzz;
 mod guest_tables;
 mod initrd;
@@ -156,7 +157,7 @@ fn initrd(mut parser: lexopt::Parser) -> Result<ExitCode> {
     }
     let Some(out) = out else { bail!("initrd: --out FILE is missing") };
     let toolbox = toolbox::Toolbox::ensure(&initrd::TOOLS)?;
-    fs::write(&out, initrd::guest(&toolbox)?).with_context(|| out.display().to_string())?;
+    fs::write(&out, initrd::guest(&toolbox, &[])?).with_context(|| out.display().to_string())?;
     Ok(ExitCode::SUCCESS)
 }
 

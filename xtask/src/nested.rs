@@ -55,6 +55,8 @@ pub(crate) struct Outcome {
     pub(crate) stdout: Vec<u8>,
     /// What it complained about.
     pub(crate) stderr: Vec<u8>,
+    /// The files of its option `--disk`, one behind the other, as it left them.
+    pub(crate) disks: Vec<u8>,
 }
 
 /// Builds kvm-vmm with some of its features. What cargo says goes to `messages`.
@@ -148,7 +150,10 @@ fn boot(qemu: &mut Command, run: &Run<'_>) -> Result<Outcome> {
     drop(theirs);
     let text = |reader: JoinHandle<Vec<u8>>| reader.join().unwrap_or_default();
     let (l1, stdout, stderr, status) = (text(l1), text(stdout), text(stderr), text(status));
-    let status = match String::from_utf8_lossy(&status).trim().parse() {
+    let line = status.iter().position(|byte| *byte == b'\n').unwrap_or(status.len());
+    let (status, rest) = status.split_at(line);
+    let disks = rest.get(1..).unwrap_or_default().to_vec();
+    let status = match String::from_utf8_lossy(status).trim().parse() {
         Ok(status) => status,
         Err(_) if ended.is_none() => process::TIMED_OUT,
         Err(_) => bail!(
@@ -158,7 +163,7 @@ fn boot(qemu: &mut Command, run: &Run<'_>) -> Result<Outcome> {
             tail(&l1, 10)
         ),
     };
-    Ok(Outcome { status, stdout, stderr })
+    Ok(Outcome { status, stdout, stderr, disks })
 }
 
 type Sink = Box<dyn Write + Send>;
@@ -194,32 +199,23 @@ pub(crate) fn tail(text: &[u8], count: usize) -> String {
 /// L1's user space: KVM's modules, the program, and the files that its arguments name.
 fn l1_initramfs(toolbox: &Toolbox, run: &Run<'_>) -> Result<Vec<u8>> {
     let mut archive = Archive::default();
-    initrd::add_busybox(&mut archive, toolbox, &["sh", "mount", "insmod", "stty", "poweroff"])?;
+    initrd::add_busybox(
+        &mut archive,
+        toolbox,
+        &["sh", "cat", "mount", "insmod", "stty", "poweroff"],
+    )?;
     for folder in ["proc", "sys", "dev", "tmp"] {
         archive.folder(folder)?;
     }
     let mut modules = Vec::new();
     for module in MODULES {
-        modules.push(add_module(&mut archive, toolbox, module)?);
+        modules.push(initrd::add_module(&mut archive, toolbox, module)?);
     }
     let program = fs::read(run.program).with_context(|| run.program.display().to_string())?;
     archive.program("program", &program)?;
     let arguments = add_files(&mut archive, run.arguments)?;
     archive.program("init", l1_script(&modules, &arguments).as_bytes())?;
     archive.finish()
-}
-
-/// Adds a module, as the package has it: plain, or packed by xz, which busybox unpacks.
-fn add_module(archive: &mut Archive, toolbox: &Toolbox, module: &str) -> Result<String> {
-    for suffix in ["", ".xz"] {
-        let name = format!("modules/kernel/{module}{suffix}");
-        let file = toolbox.path(&LINUX_TRIXIE, &name);
-        if file.exists() {
-            archive.file(&name, &fs::read(file)?)?;
-            return Ok(name);
-        }
-    }
-    bail!("the kernel package has no {module}")
 }
 
 /// Adds the files that values of options name (`--kernel FILE`, `--disk FILE,readonly`), and
@@ -268,8 +264,16 @@ fn l1_script(modules: &[String], arguments: &[String]) -> String {
         let _ = write!(script, " '{}'", argument.replace('\'', r"'\''"));
     }
     script += " </dev/null >&3 2>&4 3>&- 4>&- 5>&-\n\
-               echo $? >&5\n\
-               exec 3>&- 4>&- 5>&-\n\
+               echo $? >&5\n";
+    for pair in arguments.windows(2) {
+        if let [option, disk] = pair
+            && option == "--disk"
+        {
+            let file = disk.strip_suffix(",readonly").unwrap_or(disk);
+            let _ = writeln!(script, "cat '{}' >&5", file.replace('\'', r"'\''"));
+        }
+    }
+    script += "exec 3>&- 4>&- 5>&-\n\
                poweroff -f\n";
     script
 }

@@ -80,6 +80,8 @@ pub(crate) struct Boot {
     /// How many CPUs a Linux has to find, if it is also to find the tables of such a machine; see
     /// [`mod@crate::guest_tables`].
     pub(crate) tables_of_cpus: Option<u32>,
+    /// Whether it gets two disks, and has to use them; see [`mod@crate::disks`].
+    pub(crate) has_disks: bool,
     /// What the guest has to print besides.
     pub(crate) prints: &'static [&'static str],
 }

@@ -158,6 +158,17 @@ pub(crate) static ALL: &[Rig] = &[
         ],
     ),
     cargo(
+        "consumer-virtio",
+        Tier::Ci,
+        &[
+            "run",
+            "--manifest-path",
+            "consumers/virtio-disk/Cargo.toml",
+            "--target-dir",
+            "target/consumers",
+        ],
+    ),
+    cargo(
         "consumer-vmx",
         Tier::Ci,
         &[
@@ -184,6 +195,12 @@ pub(crate) static ALL: &[Rig] = &[
         tier: Tier::Ci,
         needs: KVM_SEABIOS,
         check: Check::Cargo(&["test", "-p", "kvm-vmm", "--features", "hvmloader-rig"]),
+    },
+    Rig {
+        name: "kvm-disk",
+        tier: Tier::Ci,
+        needs: KVM_SEABIOS,
+        check: Check::Cargo(&["test", "-p", "kvm-vmm", "--features", "disk-rig", "--", "disk"]),
     },
     Rig {
         name: "kvm-tables",
@@ -248,6 +265,17 @@ pub(crate) static ALL: &[Rig] = &[
     linux_6_1("nested-amd-bzimage-6.1", "vmlinuz", &["--protocol", "linux64"]),
     linux_6_1("nested-amd-pvh-6.1", "vmlinux", &["--protocol", "pvh"]),
     linux_6_1("nested-amd-linux64-6.1", "vmlinux", &["--protocol", "linux64"]),
+    // Its kernel's own driver reads and writes one disk, and reads another, by virtio-blk.
+    on_nested(
+        "nested-amd-disk",
+        NESTED,
+        Boot {
+            kernel: Some((&LINUX_TRIXIE, "vmlinuz")),
+            options: &["--protocol", "linux64"],
+            has_disks: true,
+            ..GUEST
+        },
+    ),
     // The firmware finds the kernel in its configuration, and starts it as an EFI application; the
     // tables are ours all the same.
     on_nested(

@@ -1,14 +1,20 @@
 //! The board that the devices are on: what KVM, consoles and clock are to them.
 
+use std::collections::VecDeque;
+
 use boot_plan::MemoryMap;
 use guest_state::{AccessError, Gpa, GpaRange, GuestMemory};
 use kvm_bindings::{
     KVM_IRQ_ROUTING_MSI, KvmIrqRouting, kvm_irq_routing_entry, kvm_irq_routing_msi, kvm_msi,
 };
-use machine::{Backend, Backing, InterruptMessage, IoApic, Request, TriggerMode};
+use machine::{
+    Backend, Backing, BlkRequest, BlkStatus, DiskError, InterruptMessage, IoApic, Request,
+    TriggerMode,
+};
 use vm_memory::GuestMemoryMmap;
 
 use crate::console::Output;
+use crate::disk::Disk;
 use crate::failure::Failure;
 use crate::stats::Stats;
 use crate::sys::{Behind, Vm};
@@ -42,13 +48,22 @@ pub(crate) struct Board {
     pub(crate) requested: Option<Request>,
     /// What KVM refused, until somebody takes it.
     pub(crate) refused: Option<Failure>,
+    disks: Vec<Disk>,
+    /// What the guest asked of its disks, until it is done.
+    disk_requests: VecDeque<(usize, BlkRequest)>,
     /// Routes of level-triggered interrupts, as KVM knows them.
     routes: Vec<(u32, kvm_msi)>,
 }
 
 impl Board {
     /// Connects the devices of a machine that has just been switched on.
-    pub(crate) fn new(vm: Vm, has_shadow: bool, outputs: (Output, Output), stats: Stats) -> Self {
+    pub(crate) fn new(
+        vm: Vm,
+        has_shadow: bool,
+        outputs: (Output, Output),
+        disks: Vec<Disk>,
+        stats: Stats,
+    ) -> Self {
         let (console, debugcon) = outputs;
         Self {
             vm,
@@ -58,6 +73,8 @@ impl Board {
             shadow: has_shadow.then_some([Backing::Rom; SHADOW_PARTS]),
             requested: None,
             refused: None,
+            disks,
+            disk_requests: VecDeque::new(),
             routes: Vec::new(),
         }
     }
@@ -75,6 +92,16 @@ impl Board {
             self.stats.console(bytes);
             self.console.flush();
         }
+    }
+
+    /// Carries out the next request to a disk, if there is one; returns it, and how it ended.
+    pub(crate) fn serve_disk(
+        &mut self,
+    ) -> Option<(usize, BlkRequest, Result<BlkStatus, DiskError>)> {
+        let (disk, request) = self.disk_requests.pop_front()?;
+        let file = self.disks.get_mut(disk)?;
+        let ended = request.carry_out(&self.vm.memory().ram, file);
+        Some((disk, request, ended))
     }
 
     /// Lets all of the legacy area be ROM again.
@@ -224,6 +251,10 @@ impl Backend for Board {
 
     fn request(&mut self, request: Request) {
         self.requested.get_or_insert(request);
+    }
+
+    fn disk(&mut self, disk: usize, request: BlkRequest) {
+        self.disk_requests.push_back((disk, request));
     }
 }
 

@@ -1,17 +1,58 @@
 //! A plan as JSON: for programs what `BootPlan::report` is for people.
 
+use std::fmt;
+
 use boot_plan::{BootPlan, Contents, Placement, Protection};
 use guest_state::{GpaRange, VcpuState};
+use machine::{BlkConfig, SECTOR_BYTES};
 use serde_json::{Map, Value, json};
 
+use crate::disk::Disk;
 use crate::options::Format;
 
+/// The PCI device that the first disk is.
+const FIRST_DISK: u8 = 2;
+
 /// Says what the guest would find at its first instruction.
-pub(crate) fn show(plan: &BootPlan<'_>, format: Format) -> String {
+pub(crate) fn show(plan: &BootPlan<'_>, disks: &[Disk], format: Format) -> String {
     match format {
-        Format::Text => plan.report().to_string(),
-        Format::Json => format!("{:#}\n", to_json(plan)),
+        Format::Text => format!("{}{}", plan.report(), Disks(disks)),
+        Format::Json => {
+            let mut plan = to_json(plan);
+            if !disks.is_empty() {
+                plan["disks"] = (FIRST_DISK..).zip(disks).map(disk).collect();
+            }
+            format!("{plan:#}\n")
+        }
     }
+}
+
+/// The disks, a line each; nothing if there is none.
+struct Disks<'d>(&'d [Disk]);
+
+impl fmt::Display for Disks<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.0.is_empty() {
+            writeln!(f, "disks")?;
+        }
+        for (device, disk) in (FIRST_DISK..).zip(self.0) {
+            let BlkConfig { sectors, readonly, .. } = disk.config();
+            let kind = if readonly { "read-only" } else { "writable" };
+            let (bytes, path) = (sectors * SECTOR_BYTES, disk.path().display());
+            writeln!(f, "  00:{device:02x}.0  {bytes:#x} bytes, {kind}, {path}")?;
+        }
+        Ok(())
+    }
+}
+
+fn disk((device, disk): (u8, &Disk)) -> Value {
+    let BlkConfig { sectors, readonly, .. } = disk.config();
+    json!({
+        "function": format!("00:{device:02x}.0"),
+        "bytes": hex((sectors * SECTOR_BYTES).into()),
+        "readonly": readonly,
+        "file": disk.path().to_string_lossy(),
+    })
 }
 
 /// Numbers are hexadecimal strings: 64 bits and more are past what JSON readers keep.

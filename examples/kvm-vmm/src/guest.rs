@@ -9,6 +9,7 @@ use elf_boot::{Boot, Image, Module};
 use firmware_blobs::{Firmware as Kind, FlashPart, identify};
 use machine::{EfiKernel, Machine, Platform, Start};
 
+use crate::disk::Disk;
 use crate::failure::Failure;
 use crate::files::{self, GuestFile, MappedFiles};
 use crate::options::{Firmware, Options};
@@ -97,6 +98,7 @@ impl Inputs {
         options: &Options,
         cpu_signature: u32,
         modules: &'a [Module<'a>],
+        disks: &[Disk],
     ) -> Result<Machine<'a>, Failure> {
         let start = match &self.start {
             Started::Tour => self.kernel(Image::new(guest_images::TOUR), None, options),
@@ -114,9 +116,10 @@ impl Inputs {
                 }),
             },
             Started::Bios(image) => {
-                let floppy = guest_images::tour_floppy(&self.command_line)
-                    .map_err(|error| Failure::image("tour floppy", &error))?;
-                let floppy = Some(floppy);
+                // What is on the disks is to start, not the tour.
+                let tour = disks.is_empty().then(|| guest_images::tour_floppy(&self.command_line));
+                let floppy =
+                    tour.transpose().map_err(|error| Failure::image("tour floppy", &error))?;
                 match options.via_hvmloader {
                     None => Start::Firmware { image, floppy },
                     Some(hand_over) => {
@@ -130,7 +133,8 @@ impl Inputs {
         let epoch_seconds =
             SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let (memory_bytes, cpus) = (options.memory_bytes, options.cpus);
-        let platform = Platform { memory_bytes, cpus, cpu_signature, epoch_seconds, start };
+        let disks = disks.iter().map(Disk::config).collect();
+        let platform = Platform { memory_bytes, cpus, cpu_signature, epoch_seconds, disks, start };
         let machine = platform.build();
         #[cfg(feature = "fault-injection")]
         let machine = machine.map(|machine| crate::fault::inject(machine, &self.command_line));

@@ -6,6 +6,7 @@ mod console;
 mod cpu;
 mod cpuid;
 mod crash;
+mod disk;
 mod dry_run;
 mod events;
 mod failure;

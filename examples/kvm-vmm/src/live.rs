@@ -143,10 +143,13 @@ impl<'m> Live<'m> {
         self.lock().stop.take()
     }
 
-    /// Sees to what devices left behind: wishes of the guest, the next deadline, the 8259s.
+    /// Sees to what devices left behind: requests to disks, wishes of the guest, the next deadline, the 8259s.
     ///
     /// `cpu` is the CPU whose thread this is, if it is one.
     pub(crate) fn settle(&self, parts: &mut Parts<'_>, cpu: Option<usize>) {
+        while let Some((disk, request, ended)) = parts.board.serve_disk() {
+            parts.devices.complete(disk, request, ended, &mut parts.board);
+        }
         if let Some(request) = parts.board.requested.take() {
             let stop = match request {
                 Request::PowerOff => Stop::Outcome(Outcome::PowerOff),

@@ -9,6 +9,8 @@ use elf_boot::Protocol;
 use lexopt::{Arg, Parser, ValueExt};
 use machine::HandOver;
 
+use crate::disk::DiskOption;
+
 /// What `--help` prints.
 pub(crate) const HELP: &str = "\
 Runs a guest on KVM. Without options: the tour guest, which says what it found and powers off.
@@ -34,6 +36,9 @@ What runs:
 What it runs on:
   --memory SIZE         RAM, with K, M, G or T; default: 256M
   --cpus N              virtual CPUs; default: 1
+  --disk FILE[,readonly]
+                        a disk with this file's contents, up to 16 times: virtio-blk; a BIOS boots
+                        from the first one, and has no floppy then; not with --via-hvmloader
   --on-reset reboot|exit
                         what a reset by the guest does; default: reboot
 
@@ -73,6 +78,8 @@ pub(crate) struct Options {
     pub memory_bytes: u64,
     /// `--cpus`.
     pub cpus: u32,
+    /// `--disk`, each time.
+    pub disks: Vec<DiskOption>,
     /// `--on-reset`.
     pub on_reset: OnReset,
     /// `--console`.
@@ -158,6 +165,7 @@ impl Default for Options {
             via_hvmloader: None,
             memory_bytes: 256 << 20,
             cpus: 1,
+            disks: Vec::new(),
             on_reset: OnReset::Reboot,
             console: Console::Stdio,
             debugcon: None,
@@ -244,6 +252,7 @@ fn option(
                 _ => return Err(format!("--cpus {count}: not a number from 1 to 255")),
             };
         }
+        "disk" => options.disks.push(DiskOption::parse(value()?)?),
         "on-reset" => {
             let what = text(value()?)?;
             options.on_reset = match what.as_str() {
@@ -301,6 +310,9 @@ fn check(options: &Options) -> Result<(), String> {
     }
     if options.via_hvmloader.is_some() && options.firmware.is_none() {
         return Err("--via-hvmloader brings firmware to its place: only with --firmware".to_owned());
+    }
+    if !options.disks.is_empty() && options.via_hvmloader.is_some() {
+        return Err("--disk: not with --via-hvmloader, whose tables know of none".to_owned());
     }
     Ok(())
 }

@@ -11,6 +11,7 @@ use machine::{Machine, Reset};
 
 use crate::board::Board;
 use crate::console::{Output, RawTerminal, restore_terminal};
+use crate::disk::Disk;
 use crate::events::{Events, Signals};
 use crate::failure::{Failure, Outcome};
 use crate::files::MappedFiles;
@@ -42,7 +43,7 @@ pub fn main() -> ExitCode {
 }
 
 /// Says something on standard error, on a line of its own.
-fn complain(message: &str) {
+pub(crate) fn complain(message: &str) {
     // A terminal in raw mode needs the carriage return; where nobody listens, nothing helps.
     let _ = writeln!(io::stderr(), "kvm-vmm: {message}");
 }
@@ -59,17 +60,18 @@ fn print(text: &str) -> Result<u8, Failure> {
 
 fn start(options: &Options, stats: Stats) -> Result<u8, Failure> {
     let inputs = Inputs::read(options)?;
+    let disks = Disk::open_all(&options.disks)?;
     let modules = inputs.modules();
     if let Some(format) = options.dry_run {
         // A plan needs no KVM: this CPU's own signature is what KVM would offer.
         let signature = std::arch::x86_64::__cpuid(1).eax;
-        let machine = inputs.machine(options, signature, &modules)?;
-        return print(&dry_run::show(&machine.plan, format));
+        let machine = inputs.machine(options, signature, &modules, &disks)?;
+        return print(&dry_run::show(&machine.plan, &disks, format));
     }
     let host = Host::open()?;
-    let machine = inputs.machine(options, host.cpu_signature(), &modules)?;
+    let machine = inputs.machine(options, host.cpu_signature(), &modules, &disks)?;
     let files = inputs.mapped_files();
-    let outcome = Run::new(&host, options, machine, files, stats)?.run_to_its_end()?;
+    let outcome = Run::new(&host, options, machine, (files, disks), stats)?.run_to_its_end()?;
     Ok(outcome.status())
 }
 
@@ -91,7 +93,7 @@ impl<'h, 'm> Run<'h, 'm> {
         host: &'h Host,
         options: &'h Options,
         machine: Machine<'m>,
-        files: MappedFiles<'m>,
+        (files, disks): (MappedFiles<'m>, Vec<Disk>),
         stats: Stats,
     ) -> Result<Self, Failure> {
         let Machine { plan, devices, has_shadow, has_reset_vector, sees_xen } = machine;
@@ -103,7 +105,7 @@ impl<'h, 'm> Run<'h, 'm> {
         let outputs = (Output::console(&options.console)?, Output::debugcon(debugcon)?);
         let vm = host.create_vm(Arc::new(allocate(&plan, &files)?), sees_xen)?;
         let vcpus = host.create_vcpus(&vm, &plan.vcpus, sees_xen)?;
-        let board = Board::new(vm, has_shadow, outputs, stats);
+        let board = Board::new(vm, has_shadow, outputs, disks, stats);
         board.set_slots()?;
         let live = Live::new(devices, board).map_err(Failure::host("make a timer"))?;
         Ok(Self { host, options, plan, files, has_reset_vector, sees_xen, live, vcpus })

@@ -138,7 +138,14 @@ fn run(
     let boot = Boot::new(Image::new(&image)).modules(&modules);
     let start = Start::Hvmloader { boot, floppy: None, hand_over };
     let (memory_bytes, cpus) = (MEMORY_BYTES, CPUS);
-    let platform = Platform { memory_bytes, cpus, cpu_signature: 0, epoch_seconds: 0, start };
+    let platform = Platform {
+        memory_bytes,
+        cpus,
+        cpu_signature: 0,
+        epoch_seconds: 0,
+        disks: Vec::new(),
+        start,
+    };
     let Machine { mut plan, devices, sees_xen, .. } = platform.build().unwrap();
     change(&mut plan);
     let words: Vec<AtomicU64> = (0..MEMORY_BYTES / 8).map(|_| AtomicU64::new(0)).collect();

@@ -39,6 +39,27 @@ start:
     mov bp, STAGING >> 4
     mov si, 1
 read:
+    test byte ptr [drive], 0x80
+    jz read_floppy
+    # A disk by the number of the sector: a packet of size, count, buffer, number.
+    xor eax, eax
+    push eax
+    mov ax, si
+    push eax
+    push bp
+    push 0
+    push 1
+    push 16
+    mov di, si
+    mov si, sp
+    mov dl, byte ptr [drive]
+    mov ah, 0x42
+    int 0x13
+    lea sp, [si + 16]
+    mov si, di
+    jc not_readable
+    jmp next
+read_floppy:
     mov ax, si
     xor dx, dx
     mov cx, SECTORS_PER_TRACK
@@ -55,6 +76,7 @@ read:
     mov ax, 0x0201
     int 0x13
     jc not_readable
+next:
     add bp, 512 >> 4
     inc si
     cmp si, word ptr [sectors]

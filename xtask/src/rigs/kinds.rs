@@ -18,6 +18,7 @@ pub(super) const GUEST: Boot = Boot {
     fault: None,
     red_by: None,
     tables_of_cpus: None,
+    has_disks: false,
     prints: &[],
 };
 

@@ -288,7 +288,7 @@ impl MemoryBus for Bus<'_, '_> {
             let bytes = value.into_iter().skip(usize::from(offset & 3)).chain([0; 8]);
             data.iter_mut().zip(bytes).for_each(|(byte, value)| *byte = value);
         } else if self.board.peek(gpa, data).is_err() {
-            self.devices.memory_read(gpa, data);
+            self.devices.memory_read(gpa, data, self.board);
         }
     }
 

@@ -77,6 +77,7 @@ impl Guest {
             cpus: 1,
             cpu_signature: signature,
             epoch_seconds: 0,
+            disks: Vec::new(),
             start,
         };
         let Machine { plan, devices, has_shadow, has_reset_vector, sees_xen } = platform.build()?;
