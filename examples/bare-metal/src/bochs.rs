@@ -137,7 +137,7 @@ pub(crate) fn run_in(
         }
         match receiver.recv_timeout(POLL) {
             // What Bochs prints of its own is what was asked for.
-            Ok(bytes) if options.trace.is_some() => hear(Channel::Console, &bytes),
+            Ok(bytes) if options.trace.is_some() => hear(Channel::Console(0), &bytes),
             Ok(bytes) => {
                 if let Some(status) = line.take(&bytes, &mut hear) {
                     return Ok(Ended::Status(status));

@@ -1,6 +1,6 @@
 //! What the hypervisor finds in memory at its first instruction.
 //!
-//! The hypervisor is a kernel like any other: `elf-boot` plans its start by PVH, with the guest's
+//! The hypervisor is a kernel like any other: `elf-boot` plans its start by PVH, with the guests'
 //! files as modules, and `acpi-builder` makes the tables that list the processors.
 
 use std::fs;
@@ -8,6 +8,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::Path;
 
 use acpi_builder::{Dsdt, Fadt, FixedHardware, Madt, Processors, TableSet};
+use bare_metal_image::module_name;
 use boot_plan::{Layout, MemoryMap, Placement, Request};
 use elf_boot::{Boot, Image, Module, Protocol, plan_boot};
 use firmware_blobs::{Firmware, FlashPart, identify};
@@ -15,6 +16,7 @@ use guest_state::{Gpa, MemoryKind};
 use machine::HandOver;
 
 use crate::failure::Failure;
+use crate::guest_options::GuestOptions;
 use crate::options::Options;
 
 /// Where what is loaded begins.
@@ -42,8 +44,8 @@ pub(crate) struct Bundle {
 /// What the hypervisor is started with, whoever starts it.
 #[derive(Debug)]
 pub(crate) struct Files {
-    /// The guest's files, by the names that the hypervisor knows them by.
-    pub(crate) modules: Vec<(&'static str, Vec<u8>)>,
+    /// The guests' files, by the names that the hypervisor knows them by.
+    pub(crate) modules: Vec<(String, Vec<u8>)>,
     /// The hypervisor's command line.
     pub(crate) own_line: String,
     /// The host's RAM in bytes.
@@ -51,13 +53,24 @@ pub(crate) struct Files {
 }
 
 impl Files {
-    /// Reads the guest's files.
+    /// Reads the guests' files.
     pub(crate) fn read(options: &Options) -> Result<Self, Failure> {
-        let command_line = guest_command_line(options);
-        let modules = modules(options, &command_line)?;
-        let own_line = own_command_line(options, &command_line);
-        let files = Self { modules, own_line, host_bytes: 0 };
-        let needed = options.memory_bytes + files.page_bytes() + (256 << 20);
+        let mut own_line = String::new();
+        let mut named = Vec::new();
+        for (guest, number) in options.guests.iter().zip(1_u8..) {
+            let command_line = guest_command_line(guest);
+            let line = options_line(options, guest, &command_line);
+            let mut files = modules(guest, &command_line)?;
+            if number == 1 {
+                own_line = line;
+            } else {
+                files.push(("options", line.into_bytes()));
+            }
+            named.extend(files.into_iter().map(|(name, bytes)| (module_name(name, number), bytes)));
+        }
+        let files = Self { modules: named, own_line, host_bytes: 0 };
+        let memory_bytes: u64 = options.guests.iter().map(|guest| guest.memory_bytes).sum();
+        let needed = memory_bytes + files.page_bytes() + (256 << 20);
         let host_bytes = options.host_memory_bytes.unwrap_or(needed).next_multiple_of(64 << 20);
         Ok(Self { host_bytes, ..files })
     }
@@ -155,12 +168,16 @@ fn tables(cpus: u32) -> Result<TableSet, acpi_builder::Error> {
     TableSet::builder(fadt, dsdt.build()?).table(Madt::pc(&processors).build()?).build()
 }
 
-fn modules(options: &Options, command_line: &str) -> Result<Vec<(&'static str, Vec<u8>)>, Failure> {
+/// Reads the files of one guest.
+fn modules(
+    guest: &GuestOptions,
+    command_line: &str,
+) -> Result<Vec<(&'static str, Vec<u8>)>, Failure> {
     let mut files = Vec::new();
-    match (&options.firmware, &options.kernel) {
+    match (&guest.firmware, &guest.kernel) {
         (Some(firmware), kernel) if is_uefi(firmware)? => {
-            if options.via_hvmloader.is_some() {
-                let text = format!("--via-hvmloader starts a BIOS; {} is OVMF", firmware.display());
+            if guest.via_hvmloader.is_some() {
+                let text = format!("an hvmloader starts a BIOS; {} is OVMF", firmware.display());
                 return Err(Failure::Usage(text));
             }
             files.push(("uefi", read(firmware)?));
@@ -169,13 +186,12 @@ fn modules(options: &Options, command_line: &str) -> Result<Vec<(&'static str, V
             }
         }
         (Some(firmware), Some(_)) => {
-            let text =
-                format!("--kernel: {} is a BIOS, which starts no kernel", firmware.display());
+            let text = format!("{} is a BIOS, which starts no kernel", firmware.display());
             return Err(Failure::Usage(text));
         }
         (Some(firmware), None) => {
             files.push(("firmware", read(firmware)?));
-            if options.via_hvmloader.is_some() {
+            if guest.via_hvmloader.is_some() {
                 files.push(("hvmloader", guest_images::HVMLOADER.to_vec()));
             }
             let floppy =
@@ -185,7 +201,7 @@ fn modules(options: &Options, command_line: &str) -> Result<Vec<(&'static str, V
         (None, Some(kernel)) => files.push(("kernel", read(kernel)?)),
         (None, None) => files.push(("kernel", guest_images::TOUR.to_vec())),
     }
-    if let Some(initrd) = &options.initrd {
+    if let Some(initrd) = &guest.initrd {
         files.push(("initrd", read(initrd)?));
     }
     Ok(files)
@@ -201,10 +217,10 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     fs::read(path).map_err(|error| Failure::File { path: path.to_owned(), error })
 }
 
-fn guest_command_line(options: &Options) -> String {
-    let mut line = options.cmdline.clone();
+fn guest_command_line(guest: &GuestOptions) -> String {
+    let mut line = guest.cmdline.clone();
     let has_nonce = line.split_ascii_whitespace().any(|word| word.starts_with(NONCE));
-    if options.kernel.is_none() && !has_nonce {
+    if guest.kernel.is_none() && !has_nonce {
         let nonce = RandomState::new().build_hasher().finish();
         let space = if line.is_empty() { "" } else { " " };
         line = format!("{line}{space}{NONCE}{nonce:016x}");
@@ -212,12 +228,13 @@ fn guest_command_line(options: &Options) -> String {
     line
 }
 
-fn own_command_line(options: &Options, guest: &str) -> String {
-    let mut line = format!("memory={}", options.memory_bytes);
-    if let Some(protocol) = options.protocol {
+/// What the hypervisor is to know of a guest, ending with its command line.
+fn options_line(options: &Options, guest: &GuestOptions, command_line: &str) -> String {
+    let mut line = format!("memory={}", guest.memory_bytes);
+    if let Some(protocol) = guest.protocol {
         line += &format!(" protocol={protocol}");
     }
-    match options.via_hvmloader {
+    match guest.via_hvmloader {
         Some(HandOver::Xen) => line += " hand-over=xen",
         Some(HandOver::FwCfg) => line += " hand-over=fw-cfg",
         None => {}
@@ -231,5 +248,5 @@ fn own_command_line(options: &Options, guest: &str) -> String {
     if let Some(text) = &options.set {
         line += &format!(" set={text}");
     }
-    line + " -- " + guest
+    line + " -- " + command_line
 }

@@ -3,8 +3,10 @@
 
 mod bochs;
 mod bundle;
+mod consoles;
 pub mod ept_lab;
 mod failure;
+mod guest_options;
 mod image;
 mod iso;
 pub mod lab;

@@ -4,14 +4,14 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bare_metal_image::{FieldValue, hand_over};
-use elf_boot::Protocol;
+use bare_metal_image::{FieldValue, MOST_GUESTS};
 use lexopt::{Arg, Parser, ValueExt};
-use machine::HandOver;
+
+use crate::guest_options::{GuestOptions, parse_size};
 
 /// What `--help` prints.
 pub(crate) const HELP: &str = "\
-Runs a guest on the bare-metal hypervisor, in Bochs. Without options: the tour guest, which says
+Runs guests on the bare-metal hypervisor, in Bochs. Without options: the tour guest, which says
 what it found and powers off.
 
 Usage: bare-metal [OPTIONS]
@@ -30,13 +30,17 @@ What runs:
                         an hvmloader in the guest puts the firmware in place, and jumps to it; the
                         firmware takes its tables from there, as on Xen, or from the configuration
                         device; default: xen; with --firmware
+  --vm \"WORDS\"          once for each of several guests, instead of these: the options as words,
+                        such as \"kernel=FILE memory=64M cmdline=console=ttyS0 quiet\", where the
+                        command line is all the rest; each has a processor of its own, and each
+                        line of its console begins with its number
 
 What it runs on:
   --memory SIZE         the guest's RAM, with K, M or G; default: 256M
   --on-reset reboot|exit
                         what a reset by the guest does; default: reboot
   --cpu-model NAME      Bochs' model of the processor, or a part of its name; default: tigerlake
-  --cpus N              the host's processors; default: 1
+  --cpus N              the host's processors; default: one for each guest
   --boot rom|grub       how the hypervisor is started: from a ROM made for it, or by GRUB from an
                         ISO on a BIOS; default: rom
   --iso FILE            write that ISO, for a real machine, and run nothing
@@ -45,10 +49,11 @@ What it runs on:
 
 What is seen:
   --console stdio|null|FILE
-                        the guest's serial console; default: stdio
+                        the guest's serial console; default: stdio; of several guests FILE.1, FILE.2
+                        and so on
   --debugcon stderr|null|FILE
                         what the guest writes to the debug ports 402h and E9h; default: null, with
-                        --firmware stderr
+                        firmware stderr
   --stats               at the end, print what the run took to stderr
   --set FIELD=VALUE     write a field of the guest's state in the VMCS before the first entry, such
                         as GUEST_RFLAGS=0: if it breaks a rule, the rule is named
@@ -59,7 +64,7 @@ What is seen:
   -h, --help            print this
   -V, --version         print the version
 
-Exit status: 0 the guest powered off; (v << 1) | 1 it wrote v to port F4h; 64 usage; 65 bad image;
+Exit status, of several guests that of the first whose is not 0: 0 the guest powered off; (v << 1) | 1 it wrote v to port F4h; 64 usage; 65 bad image;
 66 file missing; 69 no Bochs, or a processor without what the hypervisor needs; 70 the guest
 crashed; 80 it reset under --on-reset exit; 124 time or ticks are up; 128 + n ended by signal n.
 ";
@@ -67,13 +72,8 @@ crashed; 80 it reset under --on-reset exit; 124 time or ticks are up; 128 + n en
 /// What the command line asks for.
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
-    pub(crate) kernel: Option<PathBuf>,
-    pub(crate) initrd: Option<PathBuf>,
-    pub(crate) cmdline: String,
-    pub(crate) protocol: Option<Protocol>,
-    pub(crate) firmware: Option<PathBuf>,
-    pub(crate) via_hvmloader: Option<HandOver>,
-    pub(crate) memory_bytes: u64,
+    /// One at least.
+    pub(crate) guests: Vec<GuestOptions>,
     pub(crate) exit_on_reset: bool,
     pub(crate) cpu_model: String,
     pub(crate) cpus: u32,
@@ -126,13 +126,7 @@ pub(crate) enum Parsed {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            kernel: None,
-            initrd: None,
-            cmdline: String::new(),
-            protocol: None,
-            firmware: None,
-            via_hvmloader: None,
-            memory_bytes: 256 << 20,
+            guests: vec![GuestOptions::default()],
             exit_on_reset: false,
             cpu_model: "tigerlake".to_owned(),
             cpus: 1,
@@ -156,6 +150,11 @@ impl Default for Options {
 pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Parsed, String> {
     let mut parser = Parser::from_args(arguments);
     let mut options = Options::default();
+    // The one guest without `--vm`, and what is said of it.
+    let mut guest = GuestOptions::default();
+    let mut said = None;
+    let mut vms = Vec::new();
+    let mut cpus = None;
     while let Some(argument) = parser.next().map_err(|error| error.to_string())? {
         let name = match argument {
             Arg::Short('h') | Arg::Long("help") => return Ok(Parsed::Print(HELP.to_owned())),
@@ -171,23 +170,53 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Par
                 continue;
             }
             Arg::Long("via-hvmloader") => {
-                options.via_hvmloader = Some(via_hvmloader(parser.optional_value())?);
+                let value = parser.optional_value();
+                let value = value.as_deref().map(|value| value.to_string_lossy());
+                let value = value.as_deref();
+                guest.set_via_hvmloader(value).map_err(|wrong| {
+                    format!("--via-hvmloader={}: {wrong}", value.unwrap_or_default())
+                })?;
+                said = Some("via-hvmloader".to_owned());
                 continue;
             }
             Arg::Long(name) => name.to_owned(),
             other => return Err(other.unexpected().to_string()),
         };
-        if !KNOWN.contains(&name.as_str()) {
+        let is_guests = GuestOptions::NAMES.contains(&name.as_str());
+        if !is_guests && !KNOWN.contains(&name.as_str()) {
             return Err(format!("unknown option --{name}; see --help"));
         }
         let value = parser.value().map_err(|_| format!("--{name} needs a value; see --help"))?;
-        option(&mut options, &name, value)?;
+        if is_guests {
+            let shown = value.to_string_lossy().into_owned();
+            guest.set(&name, value).map_err(|wrong| format!("--{name} {shown}: {wrong}"))?;
+            // The size is a good default for several.
+            said = if name == "memory" { said } else { Some(name) };
+        } else if name == "vm" {
+            let words = value.string().map_err(|_| "--vm: the value is not valid UTF-8")?;
+            vms.push(words);
+        } else {
+            option(&mut options, &mut cpus, &name, value)?;
+        }
     }
-    if options.initrd.is_some() && options.kernel.is_none() {
-        return Err("--initrd is a kernel's: only with --kernel".to_owned());
+    guest.check()?;
+    if let (Some(name), false) = (said, vms.is_empty()) {
+        return Err(format!("--{name} is for a single guest: beside --vm, say it in its words"));
     }
-    if options.via_hvmloader.is_some() && options.firmware.is_none() {
-        return Err("--via-hvmloader brings firmware to its place: only with --firmware".to_owned());
+    if vms.len() > usize::from(MOST_GUESTS) {
+        return Err(format!("--vm: {} guests; at most {MOST_GUESTS}", vms.len()));
+    }
+    let several = vms
+        .iter()
+        .map(|words| guest.with_words(words).map_err(|wrong| format!("--vm {words:?}: {wrong}")));
+    options.guests = several.collect::<Result<_, _>>()?;
+    if options.guests.is_empty() {
+        options.guests.push(guest);
+    }
+    let count = u32::try_from(options.guests.len()).unwrap_or(u32::MAX);
+    options.cpus = cpus.unwrap_or(count);
+    if options.cpus < count {
+        return Err(format!("--cpus {}: {count} guests need a processor each", options.cpus));
     }
     if options.lock_vmx_off && options.boot == Start::Grub {
         return Err("--lock-vmx-off is done by the ROM: not with --boot grub".to_owned());
@@ -195,18 +224,13 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Par
     Ok(Parsed::Run(Box::new(options)))
 }
 
-/// The options that have a value.
-const KNOWN: [&str; 18] = [
+/// The options of the whole run that have a value.
+const KNOWN: [&str; 13] = [
+    "vm",
     "trace",
     "set",
     "boot",
     "iso",
-    "kernel",
-    "initrd",
-    "cmdline",
-    "protocol",
-    "firmware",
-    "memory",
     "on-reset",
     "cpu-model",
     "cpus",
@@ -217,21 +241,19 @@ const KNOWN: [&str; 18] = [
     "max-ticks",
 ];
 
-fn option(options: &mut Options, name: &str, value: OsString) -> Result<(), String> {
-    if let "kernel" | "initrd" | "firmware" | "iso" = name {
-        let file = Some(PathBuf::from(value));
-        match name {
-            "kernel" => options.kernel = file,
-            "initrd" => options.initrd = file,
-            "iso" => options.iso = file,
-            _ => options.firmware = file,
-        }
+fn option(
+    options: &mut Options,
+    cpus: &mut Option<u32>,
+    name: &str,
+    value: OsString,
+) -> Result<(), String> {
+    if name == "iso" {
+        options.iso = Some(PathBuf::from(value));
         return Ok(());
     }
     let text = value.string().map_err(|_| format!("--{name}: the value is not valid UTF-8"))?;
     let wrong = |what: &str| format!("--{name} {text}: {what}");
     match name {
-        "cmdline" => options.cmdline = text,
         "trace" => {
             let parts = text.split_once(',');
             let parts =
@@ -250,16 +272,6 @@ fn option(options: &mut Options, name: &str, value: OsString) -> Result<(), Stri
                 "grub" => Start::Grub,
                 _ => return Err(wrong("neither rom nor grub")),
             };
-        }
-        "protocol" => {
-            options.protocol = match text.as_str() {
-                "auto" => None,
-                name => Some(Protocol::from_name(name).ok_or_else(|| wrong(&unknown_protocol()))?),
-            };
-        }
-        "memory" => {
-            let size = parse_size(&text).filter(|size| (2 << 20..=3 << 30).contains(size));
-            options.memory_bytes = size.ok_or_else(|| wrong("not a size from 2M to 3G"))?;
         }
         "host-memory" => {
             let size = parse_size(&text).filter(|size| (32 << 20..=2 << 30).contains(size));
@@ -282,7 +294,7 @@ fn option(options: &mut Options, name: &str, value: OsString) -> Result<(), Stri
         }
         "cpus" => {
             let count = text.parse().ok().filter(|count| (1..=8).contains(count));
-            options.cpus = count.ok_or_else(|| wrong("not a number from 1 to 8"))?;
+            *cpus = Some(count.ok_or_else(|| wrong("not a number from 1 to 8"))?);
         }
         "console" => options.console = output(&text, "stdio"),
         "debugcon" => options.debugcon = Some(output(&text, "stderr")),
@@ -300,34 +312,12 @@ fn option(options: &mut Options, name: &str, value: OsString) -> Result<(), Stri
     Ok(())
 }
 
-fn via_hvmloader(value: Option<OsString>) -> Result<HandOver, String> {
-    let Some(value) = value else { return Ok(HandOver::default()) };
-    let name = value.to_string_lossy();
-    hand_over(&name).ok_or_else(|| format!("--via-hvmloader={name}: neither xen nor fw-cfg"))
-}
-
 fn output(text: &str, standard: &str) -> Output {
     match text {
         "null" => Output::Null,
         text if text == standard => Output::Standard,
         text => Output::File(text.into()),
     }
-}
-
-fn unknown_protocol() -> String {
-    let known: Vec<_> = Protocol::ALL.iter().map(|one| one.name()).collect();
-    format!("not one of auto, {}", known.join(", "))
-}
-
-/// Parses a number of bytes with an optional unit.
-fn parse_size(text: &str) -> Option<u64> {
-    let (number, shift) = match text.char_indices().next_back()? {
-        (at, 'K' | 'k') => (&text[..at], 10),
-        (at, 'M' | 'm') => (&text[..at], 20),
-        (at, 'G' | 'g') => (&text[..at], 30),
-        _ => (text, 0),
-    };
-    number.parse::<u64>().ok()?.checked_mul(1 << shift)
 }
 
 #[cfg(test)]
@@ -345,12 +335,30 @@ mod tests {
     }
 
     #[test]
+    fn several_guests_have_a_processor_each_and_one_default_size() {
+        let arguments = ["--vm", "memory=8M", "--memory", "32M", "--vm", "cmdline=a b"];
+        let Ok(Parsed::Run(options)) = parse(arguments.iter().map(OsString::from)) else {
+            panic!("refused");
+        };
+        let guests = options.guests.iter().map(|guest| (guest.memory_bytes >> 20, &*guest.cmdline));
+        assert_eq!(guests.collect::<Vec<_>>(), [(8, ""), (32, "a b")]);
+        assert_eq!(options.cpus, 2);
+    }
+
+    #[test]
     fn errors_say_what_to_do() {
         for (arguments, error) in [
             (&["--kernel"][..], "--kernel needs a value; see --help"),
+            (&["--via-hvmloader"], "an hvmloader brings firmware to its place: only with firmware"),
+            (&["--initrd", "x"], "an initrd is a kernel's: only with a kernel"),
             (
-                &["--via-hvmloader"],
-                "--via-hvmloader brings firmware to its place: only with --firmware",
+                &["--vm", "", "--kernel", "x"],
+                "--kernel is for a single guest: beside --vm, say it in its words",
+            ),
+            (&["--vm", "", "--vm", "", "--cpus", "1"], "--cpus 1: 2 guests need a processor each"),
+            (
+                &["--vm", "initrd=x"],
+                "--vm \"initrd=x\": an initrd is a kernel's: only with a kernel",
             ),
             (&["--via-hvmloader=x"], "--via-hvmloader=x: neither xen nor fw-cfg"),
             (&["--bios", "x"], "unknown option --bios; see --help"),

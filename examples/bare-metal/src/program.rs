@@ -1,6 +1,5 @@
 //! The program, from its arguments to its exit status.
 
-use std::fs::File;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -8,6 +7,7 @@ use bare_metal_image::Channel;
 
 use crate::bochs::{self, Ended, Folder};
 use crate::bundle::Files;
+use crate::consoles::Outputs;
 use crate::failure::Failure;
 use crate::options::{Options, Output, Parsed, parse};
 use crate::{image, iso};
@@ -42,22 +42,27 @@ fn run(options: &Options) -> Result<u8, Failure> {
         iso::write(&hypervisor, &files, &scratch.0, iso)?;
         return Ok(0);
     }
-    let debugcon = match (&options.debugcon, &options.firmware) {
-        (Some(debugcon), _) => debugcon,
-        (None, Some(_)) => &Output::Standard,
-        (None, None) => &Output::Null,
+    let has_firmware = options.guests.iter().any(|guest| guest.firmware.is_some());
+    let debugcon = match &options.debugcon {
+        Some(debugcon) => debugcon,
+        None if has_firmware => &Output::Standard,
+        None => &Output::Null,
     };
-    let mut console = open(&options.console, Box::new(io::stdout()))?;
-    let mut debugcon = open(debugcon, Box::new(io::stderr()))?;
+    let count = options.guests.len();
+    let mut consoles = Outputs::open(&options.console, count, io::stdout)?;
+    let mut debugcons = Outputs::open(debugcon, count, io::stderr)?;
     let mut at_line_start = true;
-    let ended = bochs::run(&hypervisor, &files, options, |channel, bytes| {
-        // Whoever closed an output does not want the rest.
-        let _ = match channel {
-            Channel::Console => console.write_all(bytes).and_then(|()| console.flush()),
-            Channel::Debug => debugcon.write_all(bytes),
-            Channel::Message | Channel::Status => messages(bytes, &mut at_line_start),
-        };
-    })?;
+    let ended = bochs::run(&hypervisor, &files, options, |channel, bytes| match channel {
+        Channel::Console(guest) => consoles.write(guest, bytes),
+        Channel::Debug(guest) => debugcons.write(guest, bytes),
+        Channel::Message | Channel::Status => {
+            // Whoever closed it does not want the rest.
+            let _ = messages(bytes, &mut at_line_start);
+        }
+    });
+    consoles.finish();
+    debugcons.finish();
+    let ended = ended?;
     Ok(match ended {
         Ended::Status(status) => status,
         Ended::Timeout => {
@@ -82,15 +87,4 @@ fn messages(bytes: &[u8], at_line_start: &mut bool) -> io::Result<()> {
         *at_line_start = line.ends_with(b"\n");
     }
     Ok(())
-}
-
-fn open(output: &Output, standard: Box<dyn Write>) -> Result<Box<dyn Write>, Failure> {
-    Ok(match output {
-        Output::Standard => standard,
-        Output::Null => Box::new(io::sink()),
-        Output::File(path) => match File::create(path) {
-            Ok(file) => Box::new(file),
-            Err(error) => return Err(Failure::File { path: path.clone(), error }),
-        },
-    })
 }

@@ -3,77 +3,10 @@
 #![cfg(feature = "bochs-rig")]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::fs;
-use std::path::PathBuf;
-use std::process::Command;
-use std::sync::atomic::{AtomicU32, Ordering};
+#[macro_use]
+mod common;
 
-use guest_images::{Segment, pvh_kernel};
-
-/// `mov al, V; out 0xF4, al`.
-macro_rules! exit_with {
-    ($value:expr) => {
-        [0xB0, $value, 0xE6, 0xF4]
-    };
-}
-
-#[derive(Debug)]
-struct Run {
-    status: i32,
-    stdout: String,
-    stderr: String,
-}
-
-impl Run {
-    /// It ended with this status, the hypervisor said this, and went on to its own end.
-    #[track_caller]
-    fn ends(&self, status: i32, said: &str) {
-        assert_eq!(self.status, status, "{self:#?}");
-        assert!(self.stderr.contains(said), "no {said:?} in {self:#?}");
-        assert!(self.stderr.contains("hypervisor: the host's BIOS area is unchanged"), "{self:#?}");
-    }
-}
-
-/// Where cargo put the example that it built for these tests.
-fn program() -> PathBuf {
-    let tests = std::env::current_exe().unwrap();
-    tests.parent().unwrap().parent().unwrap().join("examples/bare-metal")
-}
-
-fn run(arguments: &[&str]) -> Run {
-    let limits = ["--timeout", "300", "--max-ticks", "3000000000"];
-    let output = Command::new(program()).args(arguments).args(limits).output().unwrap();
-    Run {
-        status: output.status.code().expect("it ends by itself, not by a signal"),
-        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-    }
-}
-
-/// Runs a PVH guest of these 32-bit instructions, in as little memory as can be.
-fn run_code(code: &[&[u8]]) -> Run {
-    let file = TempFile::new(&pvh_kernel(&[Segment::new(0x10_0000, 0x1000, &code.concat())]));
-    run(&["--memory", "8M", "--kernel", file.0.to_str().unwrap()])
-}
-
-struct TempFile(PathBuf);
-
-impl TempFile {
-    fn new(bytes: &[u8]) -> Self {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let name = format!("bare-metal-{}-{number}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        fs::write(&path, bytes).unwrap();
-        Self(path)
-    }
-}
-
-impl Drop for TempFile {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
-    }
-}
+use common::{Run, TempFile, kernel, run, run_code};
 
 #[test]
 fn the_tour_runs_on_every_model_that_has_what_it_takes() {
@@ -150,9 +83,8 @@ fn a_guest_ends_with_the_status_that_it_wants() {
     run_code(&[&exit_with!(5)]).ends(11, "MHz");
     // mov al, 6; mov dx, 0xCF9; out dx, al
     let reset = [0xB0, 6, 0x66, 0xBA, 0xF9, 0x0C, 0xEE];
-    let file = TempFile::new(&pvh_kernel(&[Segment::new(0x10_0000, 0x1000, &reset)]));
-    let path = file.0.to_str().unwrap();
-    run(&["--memory", "8M", "--on-reset", "exit", "--kernel", path]).ends(80, "MHz");
+    let file = kernel(&[&reset]);
+    run(&["--memory", "8M", "--on-reset", "exit", "--kernel", file.path()]).ends(80, "MHz");
 }
 
 #[test]
@@ -232,7 +164,7 @@ fn run_bios(code: &[&[u8]]) -> Run {
     // ljmp 0xF000:0, the copy below 1 MiB; jmp to it from the reset vector.
     bios[0xFFF0..0xFFF5].copy_from_slice(&[0xEA, 0, 0, 0, 0xF0]);
     let file = TempFile::new(&bios);
-    run(&["--memory", "8M", "--firmware", file.0.to_str().unwrap()])
+    run(&["--memory", "8M", "--firmware", file.path()])
 }
 
 #[test]

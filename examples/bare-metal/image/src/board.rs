@@ -59,6 +59,8 @@ pub(crate) struct Board {
     /// What could not be mapped, which ends the guest.
     pub(crate) refused: Option<BoardError>,
     pub(crate) console_bytes: u64,
+    /// Which guest's it is, from 0 on.
+    guest: u8,
 }
 
 impl Board {
@@ -69,6 +71,7 @@ impl Board {
         apic: LocalApic,
         roms: Vec<Rom>,
         has_shadow: bool,
+        guest: u8,
     ) -> Result<Self, BoardError> {
         let (ram_at, words) = ram;
         let mut board = Self {
@@ -82,9 +85,15 @@ impl Board {
             nmi: false,
             refused: None,
             console_bytes: 0,
+            guest,
         };
         board.map_all()?;
         Ok(board)
+    }
+
+    /// Returns which guest's it is, from 0 on.
+    pub(crate) const fn guest(&self) -> u8 {
+        self.guest
     }
 
     fn map_all(&mut self) -> Result<(), BoardError> {
@@ -232,11 +241,11 @@ impl Backend for Board {
 
     fn console(&mut self, byte: u8) {
         self.console_bytes += 1;
-        send(Channel::Console, &[byte]);
+        send(Channel::Console(self.guest), &[byte]);
     }
 
     fn debug(&mut self, byte: u8) {
-        send(Channel::Debug, &[byte]);
+        send(Channel::Debug(self.guest), &[byte]);
     }
 
     fn interrupt(&mut self, message: InterruptMessage) {

@@ -1,10 +1,14 @@
 //! What the loader hands over: one view of PVH and Multiboot 2.
 
+use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use boot_plan::MemoryMap;
 use guest_state::{Gpa, GpaRange, MemoryKind, StartInfo, StartInfoMemory, StartInfoModule};
 use zerocopy::FromBytes;
+
+use crate::MOST_GUESTS;
 
 /// Physical memory, as far as it is mapped.
 pub trait Physical {
@@ -30,6 +34,40 @@ pub struct Module {
     pub bytes: &'static [u8],
     /// What the loader says of it.
     pub command_line: &'static str,
+}
+
+/// What there is for one guest.
+#[derive(Clone, Debug)]
+pub struct GuestFiles {
+    /// Its number, from 1 on.
+    pub number: u8,
+    /// The line that says what it is to be like.
+    pub options: &'static str,
+    modules: Vec<(&'static str, Module)>,
+}
+
+impl GuestFiles {
+    /// Returns the module of this name, which is that without the guest's number.
+    #[must_use]
+    pub fn module(&self, name: &str) -> Option<&Module> {
+        self.modules.iter().find(|(known, _)| *known == name).map(|(_, module)| module)
+    }
+}
+
+/// Returns the name of a module of the guest with this number, of which the first is 1: `kernel`,
+/// `kernel.2`.
+#[must_use]
+pub fn module_name(name: &str, guest: u8) -> String {
+    if guest == 1 { name.into() } else { format!("{name}.{guest}") }
+}
+
+/// Returns the name without the number, if the module is that guest's.
+fn name_for(module: &'static str, guest: u8) -> Option<&'static str> {
+    let (name, number) = match module.rsplit_once('.') {
+        Some((name, number)) => (name, number.parse().ok()?),
+        None => (module, 1),
+    };
+    (number == guest).then_some(name)
 }
 
 /// What the loader handed over.
@@ -90,6 +128,24 @@ impl BootInfo {
     pub fn options(&self) -> &'static str {
         let module = self.modules.iter().find(|module| module.command_line == "options");
         module.map_or(self.command_line, |module| text(module.bytes))
+    }
+
+    /// Returns what there is for each guest. The first has modules without a number, and the
+    /// hypervisor's options; another has modules as [`module_name`] says, `options.2` among them.
+    #[must_use]
+    pub fn guests(&self) -> Vec<GuestFiles> {
+        let files = |number| GuestFiles {
+            number,
+            options: self.options(),
+            modules: (self.modules.iter())
+                .filter_map(|module| Some((name_for(module.command_line, number)?, *module)))
+                .collect(),
+        };
+        let others = (2..=MOST_GUESTS).map(files).filter_map(|guest| {
+            let options = text(guest.module("options")?.bytes);
+            Some(GuestFiles { options, ..guest })
+        });
+        core::iter::once(files(1)).chain(others).collect()
     }
 
     const fn new() -> Self {
@@ -244,4 +300,42 @@ fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
 
 fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
     bytes.get(at..)?.first_chunk().copied().map(u64::from_le_bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_module_is_that_of_the_guest_whose_number_it_bears() {
+        for guest in 1..=MOST_GUESTS {
+            let name: &'static str = module_name("initrd", guest).leak();
+            for other in 1..=MOST_GUESTS {
+                let expected = (other == guest).then_some("initrd");
+                assert_eq!(name_for(name, other), expected, "{name} for guest {other}");
+            }
+        }
+        assert_eq!(name_for("kernel.elf", 1), None);
+    }
+
+    #[test]
+    fn each_guest_has_its_modules_and_its_options() {
+        let module =
+            |command_line, bytes| Module { range: GpaRange::default(), bytes, command_line };
+        let mut info = BootInfo::new();
+        info.command_line = "stats --";
+        info.modules.extend([
+            module("kernel", b"first"),
+            module("kernel.3", b"third"),
+            module("options.3", b"memory=1 -- x"),
+            module("kernel.4", b"without options"),
+        ]);
+        let guests = info.guests();
+        let found = guests.iter().map(|guest| {
+            (guest.number, guest.options, guest.module("kernel").map(|module| module.bytes))
+        });
+        let expected =
+            [(1, "stats --", Some(&b"first"[..])), (3, "memory=1 -- x", Some(&b"third"[..]))];
+        assert_eq!(found.collect::<Vec<_>>(), expected);
+    }
 }

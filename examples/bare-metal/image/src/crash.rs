@@ -1,6 +1,5 @@
 //! Why a guest could not go on, and what is known of it.
 
-use alloc::string::String;
 use core::fmt::{self, Write};
 
 use guest_state::{
@@ -10,7 +9,6 @@ use machine::ExecuteError;
 use vmx::{Exit, VmFail};
 
 use crate::board::{Board, BoardError};
-use crate::say;
 
 /// Why a guest could not go on.
 #[derive(Debug, thiserror::Error)]
@@ -40,31 +38,27 @@ pub(crate) enum Crash {
 /// The longest instruction of an x86 CPU.
 const MOST_INSTRUCTION_BYTES: usize = 15;
 
-/// Says why the guest crashed, with its registers and its next instruction.
-pub(crate) fn report(crash: &Crash, state: Option<&VcpuState>, board: &Board) {
-    say!("cpu 0: {}", InFull(crash));
-    let Some(state) = state else { return };
-    say!("  {}", state.in_words());
-    let mut table = String::new();
-    let _ = write!(table, "{}", state.table());
-    for line in table.lines() {
-        say!("{line}");
-    }
+/// Writes why the guest crashed, with its registers and its next instruction.
+pub(crate) fn report(
+    out: &mut impl Write,
+    crash: &Crash,
+    state: Option<&VcpuState>,
+    board: &Board,
+) -> fmt::Result {
+    writeln!(out, "cpu 0: {}", InFull(crash))?;
+    let Some(state) = state else { return Ok(()) };
+    writeln!(out, "  {}", state.in_words())?;
+    write!(out, "{}", state.table())?;
     let linear = state.cs.base.wrapping_add(state.rip);
-    let mut bytes = String::new();
-    for at in 0..MOST_INSTRUCTION_BYTES as u64 {
-        match byte_at(state, board, linear.wrapping_add(at)) {
-            Some(byte) => {
-                let _ = write!(bytes, " {byte:02x}");
-            }
-            None => break,
-        }
+    let bytes = (0..MOST_INSTRUCTION_BYTES as u64)
+        .map_while(|at| byte_at(state, board, linear.wrapping_add(at)));
+    let mut bytes = bytes.peekable();
+    if bytes.peek().is_none() {
+        return writeln!(out, "  no instruction bytes at {linear:#x}");
     }
-    if bytes.is_empty() {
-        say!("  no instruction bytes at {linear:#x}");
-    } else {
-        say!("  instruction bytes at {linear:#x}:{bytes}");
-    }
+    write!(out, "  instruction bytes at {linear:#x}:")?;
+    bytes.try_for_each(|byte| write!(out, " {byte:02x}"))?;
+    writeln!(out)
 }
 
 fn byte_at(state: &VcpuState, board: &Board, linear: u64) -> Option<u8> {

@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::sync::atomic::AtomicU64;
 
-use bare_metal_image::{BootInfo, Config, Module};
+use bare_metal_image::{Config, GuestFiles, Module};
 use boot_plan::{BootPlan, Placement};
 use elf_boot::{Boot, Image, Module as GuestModule};
 use ept::{Ept, EptCaps, FramePool};
@@ -45,19 +45,21 @@ pub(crate) struct Guest {
     pub(crate) has_firmware: bool,
     pub(crate) sees_xen: bool,
     pub(crate) signature: u32,
+    /// Its number, from 1 on, where there are several.
+    pub(crate) label: Option<u8>,
 }
 
 impl Guest {
-    /// Makes the guest that `config` describes out of the modules.
+    /// Makes the guest that `config` describes out of its files.
     pub(crate) fn new(
-        info: &BootInfo,
+        files: &GuestFiles,
         config: &Config<'static>,
         caps: &VmxCaps,
         host: &mut HostMemory,
         clock: &Clock,
         signature: u32,
     ) -> Result<Self, GuestError> {
-        let module = |name| info.modules.iter().find(|module| module.command_line == name);
+        let module = |name| files.module(name);
         let start = match (module("kernel"), module("firmware")) {
             (kernel, _) if let Some(code) = module("uefi") => {
                 uefi_start(code, kernel, module("initrd"), config)
@@ -104,9 +106,10 @@ impl Guest {
             // What firmware would have done.
             apic.set_virtual_wire();
         }
-        let board = Board::new(ram, ept, apic, roms, has_shadow)?;
+        let board = Board::new(ram, ept, apic, roms, has_shadow, files.number - 1)?;
         board.load(&plan, true)?;
-        Ok(Self { plan, devices, board, has_firmware: has_reset_vector, sees_xen, signature })
+        let has_firmware = has_reset_vector;
+        Ok(Self { plan, devices, board, has_firmware, sees_xen, signature, label: None })
     }
 
     /// Returns the registers of its CPU at power-on.
@@ -147,7 +150,7 @@ fn hvmloader_start(
     config: &Config<'static>,
 ) -> Start<'static> {
     let firmware = GuestModule { image: Image::new(firmware.bytes), command_line: b"firmware" };
-    // One guest in the life of the hypervisor.
+    // Guests are made once in the life of the hypervisor.
     let modules = Box::leak(Box::new([firmware]));
     let boot = Boot::new(Image::new(hvmloader.bytes)).modules(modules);
     Start::Hvmloader { boot, floppy, hand_over: config.hand_over }

@@ -13,8 +13,8 @@ pub mod lab;
 mod wire;
 
 pub use acpi::enabled_processors;
-pub use boot_info::{BootError, BootInfo, Loader, Module, Physical};
+pub use boot_info::{BootError, BootInfo, GuestFiles, Loader, Module, Physical, module_name};
 pub use config::{Config, ConfigError, FieldValue, hand_over};
 pub use cpuid::{Cpuid, GuestCpu, guest_cpuid};
 pub use cpuid_table::{CpuidAnswer, CpuidTable};
-pub use wire::{Channel, Decoder, Encoder};
+pub use wire::{Channel, Decoder, Encoder, MOST_GUESTS};

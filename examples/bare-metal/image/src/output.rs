@@ -56,19 +56,38 @@ fn send_serial(byte: u8) {
     outb(COM1, byte);
 }
 
-/// Writes text on the channel of messages.
-struct Messages;
+/// Text for the channel of messages, sent a line at a time, so that processors do not talk at
+/// once. The lock is not held while something is formatted: that may panic, which is said too.
+struct Messages {
+    text: [u8; 256],
+    length: usize,
+}
+
+impl Messages {
+    fn flush(&mut self) {
+        send(Channel::Message, &self.text[..self.length]);
+        self.length = 0;
+    }
+}
 
 impl Write for Messages {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        send(Channel::Message, text.as_bytes());
+        for byte in text.bytes() {
+            if self.length == self.text.len() {
+                self.flush();
+            }
+            self.text[self.length] = byte;
+            self.length += 1;
+        }
         Ok(())
     }
 }
 
 /// Says a line.
 pub(crate) fn say(line: fmt::Arguments<'_>) {
-    let _ = Messages.write_fmt(format_args!("{line}\n"));
+    let mut messages = Messages { text: [0; 256], length: 0 };
+    let _ = messages.write_fmt(format_args!("{line}\n"));
+    messages.flush();
 }
 
 /// Says a line of its own.

@@ -1,6 +1,8 @@
 //! A guest's run, from its first entry to its end, and what is said about it.
 
+use alloc::string::String;
 use alloc::vec;
+use core::fmt::{self, Write};
 
 use bare_metal_image::{Config, FieldValue};
 use machine::Xen;
@@ -36,17 +38,25 @@ pub(crate) fn run(
     let ended = prepare(&mut vmcs, controls, host, &session.guest.board)
         .map_err(Crash::from)
         .and_then(|()| run_to_end(&mut vmcs, &mut context, &mut session, config));
+    // Said as a whole, since other guests may end at the same time.
+    let mut said = String::new();
     let status = ended.unwrap_or_else(|crash| {
         let state = session.cpu.state(&vmcs, &context).ok();
-        report(&crash, state.as_ref(), &session.guest.board);
+        let _ = report(&mut said, &crash, state.as_ref(), &session.guest.board);
         if let Crash::EntryFailure(_) | Crash::Vmx(_) = crash {
-            tell_broken_rules(&vmcs);
+            let _ = tell_broken_rules(&mut said, &vmcs);
         }
-        say!("the guest crashed (VMCS at {})", vmcs.region());
+        let _ = writeln!(said, "the guest crashed (VMCS at {})", vmcs.region());
         STATUS_CRASHED
     });
     if config.stats {
-        tell(&session.stats, rdtsc() - start, session.guest);
+        let _ = tell(&mut said, &session.stats, rdtsc() - start, session.guest);
+    }
+    for line in said.lines() {
+        match session.guest.label {
+            Some(number) => say!("guest {number}: {line}"),
+            None => say!("{line}"),
+        }
     }
     status
 }
@@ -84,24 +94,31 @@ fn run_to_end(
     session.take_end()
 }
 
-/// Says which rules of a VM entry the VMCS breaks.
-fn tell_broken_rules(vmcs: &CurrentVmcs<'_>) {
+/// Writes which rules of a VM entry the VMCS breaks.
+fn tell_broken_rules(out: &mut impl Write, vmcs: &CurrentVmcs<'_>) -> fmt::Result {
+    let mut written = Ok(());
     let outcomes = check_live(vmcs, vmcs.caps(), vmcs.entry_context(), |rule, fault| {
-        say!("  rule {}: {fault}; wanted: {}", rule.id, rule.wanted);
-        say!("    {}", rule.title);
+        let said = writeln!(
+            out,
+            "  rule {}: {fault}; wanted: {}\n    {}",
+            rule.id, rule.wanted, rule.title
+        );
+        written = written.and(said);
     });
-    say!("  by the rules that can be checked an entry gives {outcomes:?}");
+    written?;
+    writeln!(out, "  by the rules that can be checked an entry gives {outcomes:?}")
 }
 
-fn tell(stats: &Stats, ticks: u64, guest: &Guest) {
+fn tell(out: &mut impl Write, stats: &Stats, ticks: u64, guest: &Guest) -> fmt::Result {
     let exits: u64 = stats.exits.iter().sum();
-    say!("statistics");
-    say!("  TSC ticks              {ticks}, up to {}", rdtsc());
-    say!("  console bytes          {}", guest.board.console_bytes);
-    say!("  resets                 {}", stats.resets);
-    say!("  exits                  {exits}");
+    writeln!(out, "statistics")?;
+    writeln!(out, "  TSC ticks              {ticks}, up to {}", rdtsc())?;
+    writeln!(out, "  console bytes          {}", guest.board.console_bytes)?;
+    writeln!(out, "  resets                 {}", stats.resets)?;
+    writeln!(out, "  exits                  {exits}")?;
     for (reason, count) in stats.exits.iter().enumerate().filter(|(_, count)| **count != 0) {
         let reason = vmx::BasicReason(u16::try_from(reason).unwrap_or(u16::MAX));
-        say!("    {reason}: {count}");
+        writeln!(out, "    {reason}: {count}")?;
     }
+    Ok(())
 }

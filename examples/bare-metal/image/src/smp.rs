@@ -1,19 +1,17 @@
-//! The other processors: started, checked, and parked.
+//! The other processors: started, checked, and given work.
 
 use alloc::boxed::Box;
 use core::hint::spin_loop;
 use core::ptr;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use guest_state::Hpa;
 use machine::Nanos;
-use vmx::VmxCaps;
-use vmx::hardware::{self, VmxOperation, VmxPage};
 
 use crate::clock::Clock;
 use crate::hardware::stop;
 use crate::host::Tables;
-use crate::say;
+use crate::processor::Processor;
+use crate::{say, work};
 
 // SAFETY: `boot.s` defines all three. The first two stand at the ends of code that nothing writes
 // to; the third is eight bytes, aligned, that the trampoline reads and Rust writes as a whole.
@@ -119,27 +117,15 @@ fn write_apic(offset: u64, value: u32) {
 /// What `boot.s` calls on each of them.
 #[unsafe(no_mangle)]
 extern "C" fn application_processor_main() -> ! {
-    let _tables = Tables::load();
-    if enters_vmx() {
+    let processor = Processor::new(Tables::load());
+    // Whether it can enter VMX operation shows when it does so.
+    let processor = processor.and_then(|processor| processor.enter_vmx().map(|_| processor)).ok();
+    if processor.is_some() {
         USABLE.fetch_add(1, Ordering::SeqCst);
     }
     STARTED.fetch_add(1, Ordering::SeqCst);
+    if let Some(processor) = processor {
+        work::wait_and_run(&processor);
+    }
     stop()
-}
-
-/// Tells whether this processor can enter VMX operation, by doing so once.
-fn enters_vmx() -> bool {
-    let check = || -> Result<(), vmx::Error> {
-        // SAFETY: CPL is 0.
-        let caps: VmxCaps = unsafe { hardware::capabilities() }?;
-        // SAFETY: CPL is 0; this code depends on no bit of CR0 and CR4 that VMX forbids.
-        unsafe { hardware::enable(&caps) }?;
-        let page = Box::leak(Box::new(VmxPage::new(&caps)));
-        let region = Hpa::new(ptr::from_mut(page) as u64);
-        // SAFETY: `enable` succeeded, the capabilities are this processor's, the page is nobody
-        // else's and mapped one to one, and nothing moves this code to another processor.
-        drop(unsafe { VmxOperation::enter(region, &caps) }?);
-        Ok(())
-    };
-    check().is_ok()
 }

@@ -4,15 +4,18 @@
 /// Whose bytes they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Channel {
-    /// A guest's serial console.
-    Console,
-    /// A guest's debug port.
-    Debug,
+    /// The serial console of the guest with this number, less than [`MOST_GUESTS`].
+    Console(u8),
+    /// Its debug port.
+    Debug(u8),
     /// What the hypervisor itself has to say.
     Message,
     /// The exit status in decimal; a line feed ends it, and with it everything.
     Status,
 }
+
+/// The most guests that can be told apart.
+pub const MOST_GUESTS: u8 = 8;
 
 /// Announces a channel; twice in a row it is a byte like any other.
 const MARK: u8 = 0x1D;
@@ -20,8 +23,8 @@ const MARK: u8 = 0x1D;
 impl Channel {
     const fn letter(self) -> u8 {
         match self {
-            Self::Console => b'c',
-            Self::Debug => b'd',
+            Self::Console(guest) => b'0' + guest % MOST_GUESTS,
+            Self::Debug(guest) => b'A' + guest % MOST_GUESTS,
             Self::Message => b'm',
             Self::Status => b's',
         }
@@ -29,8 +32,8 @@ impl Channel {
 
     const fn of_letter(letter: u8) -> Option<Self> {
         Some(match letter {
-            b'c' => Self::Console,
-            b'd' => Self::Debug,
+            b'0'..=b'7' => Self::Console(letter - b'0'),
+            b'A'..=b'H' => Self::Debug(letter - b'A'),
             b'm' => Self::Message,
             b's' => Self::Status,
             _ => return None,
@@ -99,7 +102,13 @@ mod tests {
     fn what_is_sent_is_received_on_its_channel_whatever_it_is() {
         let sent: Vec<_> = (0..=255_u8)
             .flat_map(|byte| {
-                [(Channel::Console, byte), (Channel::Console, MARK), (Channel::Message, byte)]
+                let guest = byte % MOST_GUESTS;
+                [
+                    (Channel::Console(guest), byte),
+                    (Channel::Console(guest), MARK),
+                    (Channel::Debug(guest), byte),
+                    (Channel::Message, byte),
+                ]
             })
             .collect();
         let mut line = Vec::new();
