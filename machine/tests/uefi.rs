@@ -5,6 +5,7 @@
 mod common;
 
 use boot_plan::Protection;
+use guest_state::{Gpa, GpaRange};
 use machine::{Devices, EfiKernel, Machine, Nanos, Platform, Start};
 
 use common::Ram;
@@ -43,8 +44,8 @@ fn item(devices: &mut Devices<'_>, key: u16, size: usize) -> Vec<u8> {
 }
 
 #[test]
-fn flash_ends_at_4_gib_and_is_not_written() {
-    let Machine { plan, has_shadow, has_reset_vector, .. } = uefi(None);
+fn flash_ends_at_4_gib_and_is_read_as_rom() {
+    let Machine { plan, has_shadow, has_reset_vector, flash: writable, .. } = uefi(None);
     let flash: Vec<_> = plan
         .roms()
         .map(|rom| (rom.gpa.as_u64(), rom.contents.size_bytes(), rom.protection))
@@ -53,6 +54,8 @@ fn flash_ends_at_4_gib_and_is_not_written() {
         flash,
         [(0xFFFF_D000, 0x3000, Protection::ReadOnly), (0xFFFF_C000, 0x1000, Protection::ReadOnly)]
     );
+    // Reads go there as to a ROM, writes come as exits.
+    assert_eq!(writable, GpaRange::new(Gpa::new(0xFFFF_C000), 0x1000));
     assert!(has_reset_vector && !has_shadow);
     let first = &plan.vcpus[0];
     assert_eq!(first.cs.base + first.rip, 0xFFFF_FFF0);

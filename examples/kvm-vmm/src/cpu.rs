@@ -105,7 +105,7 @@ fn serve(index: usize, exit: Exit<'_>, live: &Live<'_>) -> Next {
         }
         Exit::Other(VcpuExit::MmioRead(address, data)) => {
             board.stats.exit("memory read");
-            devices.memory_read(Gpa::new(address), data);
+            devices.memory_read(Gpa::new(address), data, board);
         }
         Exit::Other(VcpuExit::MmioWrite(address, data)) => {
             board.stats.exit("memory write");

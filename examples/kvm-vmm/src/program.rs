@@ -20,6 +20,7 @@ use crate::options::{Console, Debugcon, OnReset, Options, Parsed, parse};
 use crate::power::{Host, allocate};
 use crate::stats::Stats;
 use crate::sys::{Kicks, Vcpu};
+use crate::variables::{Flash, VariableFile};
 use crate::{cpu, dry_run, registers};
 
 /// How long CPUs get to leave the guest before the program ends without them.
@@ -42,7 +43,7 @@ pub fn main() -> ExitCode {
 }
 
 /// Says something on standard error, on a line of its own.
-fn complain(message: &str) {
+pub(crate) fn complain(message: &str) {
     // A terminal in raw mode needs the carriage return; where nobody listens, nothing helps.
     let _ = writeln!(io::stderr(), "kvm-vmm: {message}");
 }
@@ -58,7 +59,8 @@ fn print(text: &str) -> Result<u8, Failure> {
 }
 
 fn start(options: &Options, stats: Stats) -> Result<u8, Failure> {
-    let inputs = Inputs::read(options)?;
+    let mut inputs = Inputs::read(options)?;
+    let variables = inputs.take_variable_file();
     let modules = inputs.modules();
     if let Some(format) = options.dry_run {
         // A plan needs no KVM: this CPU's own signature is what KVM would offer.
@@ -69,7 +71,7 @@ fn start(options: &Options, stats: Stats) -> Result<u8, Failure> {
     let host = Host::open()?;
     let machine = inputs.machine(options, host.cpu_signature(), &modules)?;
     let files = inputs.mapped_files();
-    let outcome = Run::new(&host, options, machine, files, stats)?.run_to_its_end()?;
+    let outcome = Run::new(&host, options, machine, files, variables, stats)?.run_to_its_end()?;
     Ok(outcome.status())
 }
 
@@ -92,9 +94,11 @@ impl<'h, 'm> Run<'h, 'm> {
         options: &'h Options,
         machine: Machine<'m>,
         files: MappedFiles<'m>,
+        variables: Option<VariableFile>,
         stats: Stats,
     ) -> Result<Self, Failure> {
-        let Machine { plan, devices, has_shadow, has_reset_vector, sees_xen } = machine;
+        let Machine { plan, devices, has_shadow, has_reset_vector, sees_xen, flash } = machine;
+        let flash = flash.map(|range| Flash::new(range, variables));
         let debugcon = match (&options.debugcon, has_shadow || has_reset_vector) {
             (Some(debugcon), _) => debugcon,
             (None, true) => &Debugcon::Stderr,
@@ -103,7 +107,7 @@ impl<'h, 'm> Run<'h, 'm> {
         let outputs = (Output::console(&options.console)?, Output::debugcon(debugcon)?);
         let vm = host.create_vm(Arc::new(allocate(&plan, &files)?), sees_xen)?;
         let vcpus = host.create_vcpus(&vm, &plan.vcpus, sees_xen)?;
-        let board = Board::new(vm, has_shadow, outputs, stats);
+        let board = Board::new(vm, has_shadow, outputs, stats).with_flash(flash);
         board.set_slots()?;
         let live = Live::new(devices, board).map_err(Failure::host("make a timer"))?;
         Ok(Self { host, options, plan, files, has_reset_vector, sees_xen, live, vcpus })
@@ -199,7 +203,11 @@ impl<'h, 'm> Run<'h, 'm> {
             parts.board.unshadow();
         }
         let memory = match reset {
-            Reset::PowerCycle => Arc::new(allocate(&self.plan, &self.files)?),
+            Reset::PowerCycle => {
+                let memory = allocate(&self.plan, &self.files)?;
+                parts.board.keep_flash(&memory)?;
+                Arc::new(memory)
+            }
             Reset::Init | Reset::Hard => Arc::clone(parts.board.vm.memory()),
         };
         // New CPUs have no interrupt pending and no timer running.
@@ -215,6 +223,9 @@ impl<'h, 'm> Run<'h, 'm> {
         let parts = &mut *self.live.lock();
         parts.board.console.flush();
         parts.board.debugcon.flush();
+        if let Err(failure) = parts.board.sync_flash() {
+            complain(&failure.to_string());
+        }
         if let Some(message) = outcome.message() {
             complain(&message);
         }

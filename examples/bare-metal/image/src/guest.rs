@@ -60,7 +60,7 @@ impl Guest {
         let module = |name| info.modules.iter().find(|module| module.command_line == name);
         let start = match (module("kernel"), module("firmware")) {
             (kernel, _) if let Some(code) = module("uefi") => {
-                uefi_start(code, kernel, module("initrd"), config)
+                uefi_start(code, module("uefi-variables"), kernel, module("initrd"), config)
             }
             (Some(kernel), _) => kernel_start(kernel, module("initrd"), config),
             (None, Some(firmware)) => {
@@ -79,7 +79,8 @@ impl Guest {
             epoch_seconds: 0,
             start,
         };
-        let Machine { plan, devices, has_shadow, has_reset_vector, sees_xen } = platform.build()?;
+        let Machine { plan, devices, has_shadow, has_reset_vector, sees_xen, flash } =
+            platform.build()?;
         if has_high_ram(&plan.memory) {
             return Err(GuestError::HighMemory);
         }
@@ -103,7 +104,7 @@ impl Guest {
             // What firmware would have done.
             apic.set_virtual_wire();
         }
-        let board = Board::new(ram, ept, apic, roms, has_shadow)?;
+        let board = Board::new(ram, ept, apic, roms, has_shadow, flash)?;
         board.load(&plan, true)?;
         Ok(Self { plan, devices, board, has_firmware: has_reset_vector, sees_xen, signature })
     }
@@ -127,6 +128,7 @@ fn kernel_start(
 
 fn uefi_start(
     code: &Module,
+    variables: Option<&Module>,
     kernel: Option<&Module>,
     initrd: Option<&Module>,
     config: &Config<'static>,
@@ -136,7 +138,8 @@ fn uefi_start(
         initrd: initrd.map_or(&[], |initrd| initrd.bytes),
         command_line: config.guest_command_line.as_bytes(),
     });
-    Start::Uefi { code: code.bytes, variables: &[], kernel }
+    let variables = variables.map_or(&[][..], |variables| variables.bytes);
+    Start::Uefi { code: code.bytes, variables, kernel }
 }
 
 fn hvmloader_start(
