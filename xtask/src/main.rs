@@ -24,6 +24,7 @@ mod rigs;
 mod ticks;
 mod toolbox;
 mod tools;
+mod variables;
 
 use std::ffi::OsString;
 use std::fs;
@@ -138,6 +139,7 @@ fn nested(mut parser: lexopt::Parser) -> Result<ExitCode> {
         arguments: &arguments,
         limit,
         live: true,
+        returns: None,
         log: &paths::target().join("nested/l1.log"),
     })?;
     if outcome.status == process::TIMED_OUT {
@@ -156,7 +158,7 @@ fn initrd(mut parser: lexopt::Parser) -> Result<ExitCode> {
     }
     let Some(out) = out else { bail!("initrd: --out FILE is missing") };
     let toolbox = toolbox::Toolbox::ensure(&initrd::TOOLS)?;
-    fs::write(&out, initrd::guest(&toolbox)?).with_context(|| out.display().to_string())?;
+    fs::write(&out, initrd::guest(&toolbox, false)?).with_context(|| out.display().to_string())?;
     Ok(ExitCode::SUCCESS)
 }
 

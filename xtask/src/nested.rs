@@ -40,6 +40,8 @@ pub(crate) struct Run<'a> {
     pub(crate) arguments: &'a [OsString],
     /// How long L1 may take, boot included.
     pub(crate) limit: Duration,
+    /// An option that names a file which is to come back as the program left it.
+    pub(crate) returns: Option<&'a str>,
     /// Whether to pass on what the program prints while it runs.
     pub(crate) live: bool,
     /// Where L1's log goes, and what QEMU says.
@@ -55,6 +57,8 @@ pub(crate) struct Outcome {
     pub(crate) stdout: Vec<u8>,
     /// What it complained about.
     pub(crate) stderr: Vec<u8>,
+    /// The file that was to come back, as gzip packs it.
+    pub(crate) returned: Option<Vec<u8>>,
 }
 
 /// Builds kvm-vmm with some of its features. What cargo says goes to `messages`.
@@ -148,7 +152,11 @@ fn boot(qemu: &mut Command, run: &Run<'_>) -> Result<Outcome> {
     drop(theirs);
     let text = |reader: JoinHandle<Vec<u8>>| reader.join().unwrap_or_default();
     let (l1, stdout, stderr, status) = (text(l1), text(stdout), text(stderr), text(status));
-    let status = match String::from_utf8_lossy(&status).trim().parse() {
+    // Behind the line with the status comes the file.
+    let line_end = status.iter().position(|byte| *byte == b'\n').unwrap_or(status.len());
+    let (status, file) = status.split_at(line_end);
+    let returned = run.returns.and(file.get(1..).map(<[u8]>::to_vec));
+    let status = match String::from_utf8_lossy(status).trim().parse() {
         Ok(status) => status,
         Err(_) if ended.is_none() => process::TIMED_OUT,
         Err(_) => bail!(
@@ -158,7 +166,7 @@ fn boot(qemu: &mut Command, run: &Run<'_>) -> Result<Outcome> {
             tail(&l1, 10)
         ),
     };
-    Ok(Outcome { status, stdout, stderr })
+    Ok(Outcome { status, stdout, stderr, returned })
 }
 
 type Sink = Box<dyn Write + Send>;
@@ -194,7 +202,11 @@ pub(crate) fn tail(text: &[u8], count: usize) -> String {
 /// L1's user space: KVM's modules, the program, and the files that its arguments name.
 fn l1_initramfs(toolbox: &Toolbox, run: &Run<'_>) -> Result<Vec<u8>> {
     let mut archive = Archive::default();
-    initrd::add_busybox(&mut archive, toolbox, &["sh", "mount", "insmod", "stty", "poweroff"])?;
+    initrd::add_busybox(
+        &mut archive,
+        toolbox,
+        &["sh", "mount", "insmod", "stty", "poweroff", "gzip"],
+    )?;
     for folder in ["proc", "sys", "dev", "tmp"] {
         archive.folder(folder)?;
     }
@@ -205,12 +217,15 @@ fn l1_initramfs(toolbox: &Toolbox, run: &Run<'_>) -> Result<Vec<u8>> {
     let program = fs::read(run.program).with_context(|| run.program.display().to_string())?;
     archive.program("program", &program)?;
     let arguments = add_files(&mut archive, run.arguments)?;
-    archive.program("init", l1_script(&modules, &arguments).as_bytes())?;
+    let returned = run.returns.and_then(|option| {
+        arguments.iter().skip_while(|argument| *argument != option).nth(1).map(String::as_str)
+    });
+    archive.program("init", l1_script(&modules, &arguments, returned).as_bytes())?;
     archive.finish()
 }
 
 /// Adds a module, as the package has it: plain, or packed by xz, which busybox unpacks.
-fn add_module(archive: &mut Archive, toolbox: &Toolbox, module: &str) -> Result<String> {
+pub(crate) fn add_module(archive: &mut Archive, toolbox: &Toolbox, module: &str) -> Result<String> {
     for suffix in ["", ".xz"] {
         let name = format!("modules/kernel/{module}{suffix}");
         let file = toolbox.path(&LINUX_TRIXIE, &name);
@@ -250,7 +265,7 @@ fn add_files(archive: &mut Archive, arguments: &[OsString]) -> Result<Vec<String
     Ok(renamed)
 }
 
-fn l1_script(modules: &[String], arguments: &[String]) -> String {
+fn l1_script(modules: &[String], arguments: &[String], returned: Option<&str>) -> String {
     let mut script = String::from(
         "#!/bin/sh\n\
          mount -t proc proc /proc\n\
@@ -268,8 +283,11 @@ fn l1_script(modules: &[String], arguments: &[String]) -> String {
         let _ = write!(script, " '{}'", argument.replace('\'', r"'\''"));
     }
     script += " </dev/null >&3 2>&4 3>&- 4>&- 5>&-\n\
-               echo $? >&5\n\
-               exec 3>&- 4>&- 5>&-\n\
+               echo $? >&5\n";
+    if let Some(file) = returned {
+        let _ = writeln!(script, "gzip -c '{file}' >&5");
+    }
+    script += "exec 3>&- 4>&- 5>&-\n\
                poweroff -f\n";
     script
 }
@@ -308,7 +326,7 @@ mod tests {
     #[test]
     fn arguments_reach_the_program_as_they_are() {
         let arguments = ["", "two words", "it's", "$HOME `x` \"q\" \\"].map(str::to_owned);
-        let script = l1_script(&[], &arguments);
+        let script = l1_script(&[], &arguments, None);
         let line = script.lines().find(|line| line.starts_with("/program")).unwrap();
         let (arguments_as_written, _) = line["/program".len()..].split_once(" </dev/null").unwrap();
         let echo = format!("printf '%s\\n' {arguments_as_written}");

@@ -3,10 +3,11 @@
 mod kinds;
 
 use crate::guest_tables;
-use crate::rig::{Boot, Check, Judge, Need, Prints, Rig, Tier};
+use crate::rig::{Boot, Check, Host, Judge, Need, Prints, Rig, Tier};
 use crate::tools::{
     ACPICA, BOCHS, DMIDECODE, GNUMACH, IPXE, LINUX_TRIXIE, LLVM, MEMTEST, OVMF, QEMU, SEABIOS,
 };
+use crate::variables;
 use kinds::*;
 
 /// All rigs, in the order in which they run.
@@ -260,6 +261,21 @@ pub(crate) static ALL: &[Rig] = &[
             ..GUEST
         },
     ),
+    // Two such guests, one after the other: what the first one writes to its variables the second one
+    // reads, and so do we, from the file.
+    Rig {
+        name: "nested-amd-ovmf-vars",
+        tier: Tier::Ci,
+        needs: NESTED_OVMF,
+        check: Check::Variables(Boot {
+            host: Host::NestedAmd,
+            kernel: Some((&LINUX_TRIXIE, "vmlinuz")),
+            firmware: Some(OVMF_FILE),
+            words: variables::WORD,
+            prints: BY_OVMF,
+            ..GUEST
+        }),
+    },
     linux_next("nested-amd-bzimage-next", "vmlinuz", &["--protocol", "linux64"]),
     linux_next("nested-amd-pvh-next", "vmlinux", &["--protocol", "pvh"]),
     linux_next("nested-amd-linux64-next", "vmlinux", &["--protocol", "linux64"]),
