@@ -66,7 +66,10 @@ impl VariableFile {
         let file = match OpenOptions::new().read(true).write(true).open(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 is_new = true;
-                create(path, template).map_err(failed)?
+                let Template::Bytes(bytes, _) = template else {
+                    return Err(failed(advised(error)));
+                };
+                create(path, bytes).map_err(failed)?
             }
             opened => opened.map_err(failed)?,
         };
@@ -105,10 +108,7 @@ impl VariableFile {
 }
 
 /// Makes a file that is whole or not there.
-fn create(path: &Path, template: &Template) -> io::Result<File> {
-    let Template::Bytes(bytes, _) = template else {
-        return Err(advised(io::ErrorKind::NotFound.into()));
-    };
+fn create(path: &Path, bytes: &[u8]) -> io::Result<File> {
     let mut file = OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
     // Nobody else makes it its own before it is whole.
     let written = file.lock().and_then(|()| file.write_all(bytes)).and_then(|()| file.sync_all());
