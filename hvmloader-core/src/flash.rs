@@ -14,7 +14,8 @@ const FOUR_GIB: u64 = 1 << 32;
 /// OVMF's two images: code, whose last byte is the last one below 4 GiB, and variables below it.
 ///
 /// Both are read-only in memory. A write to the variables has to come to a flash device, which
-/// answers it; without one OVMF keeps variables in RAM until the guest ends.
+/// answers it, as that of the crate `machine` does; without one OVMF keeps variables in RAM until the
+/// guest ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OvmfFlash<'a> {
     code: &'a [u8],

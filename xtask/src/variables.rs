@@ -35,8 +35,8 @@ const TEMPLATE: &str = "usr/share/OVMF/OVMF_VARS_4M.fd";
 /// What each guest calls the variable that it writes.
 const NAMES: [&str; 2] = ["HvkitFirst", "HvkitSecond"];
 
-/// A variable of ours: name, attributes, value.
-type Variable = (String, u32, Vec<u8>);
+/// A variable of ours: name, attributes, value, which is text.
+type Variable = (String, u32, String);
 
 /// Runs the guests, and looks at the file behind each.
 pub(crate) fn outlive(boot: &Boot, log: &mut Log) -> Result<Verdict> {
@@ -58,8 +58,7 @@ pub(crate) fn outlive(boot: &Boot, log: &mut Log) -> Result<Verdict> {
         }
         let lines = console.lines().filter_map(|line| line.trim_end().strip_prefix(MARK));
         let told: Vec<_> = lines.map(str::to_owned).collect();
-        let line =
-            |(name, _, value): &Variable| format!("{name} {}", String::from_utf8_lossy(value));
+        let line = |(name, _, value): &Variable| format!("{name} {value}");
         let known: Vec<_> = expected.iter().map(line).collect();
         if told != known {
             return Ok(Verdict::Failed(format!("{name}: found {told:?}, and not {known:?}")));
@@ -67,7 +66,7 @@ pub(crate) fn outlive(boot: &Boot, log: &mut Log) -> Result<Verdict> {
         let packed = log.path.with_extension("gz");
         fs::write(&packed, outcome.returned.context("no file came back")?)?;
         let returned = unpack(&packed)?;
-        expected.push((name.to_owned(), ATTRIBUTES, nonce.into_bytes()));
+        expected.push((name.to_owned(), ATTRIBUTES, nonce));
         let found = read(&returned).with_context(|| format!("the variables behind {name}"))?;
         if found != expected {
             return Ok(Verdict::Failed(format!("the file has {found:?}, and not {expected:?}")));
@@ -130,7 +129,8 @@ fn read(file: &[u8]) -> Result<Vec<Variable>> {
             let (units, _) = name.as_chunks::<2>();
             let units: Vec<_> = units.iter().map(|unit| u16::from_le_bytes(*unit)).collect();
             let name = String::from_utf16_lossy(&units);
-            variables.push((name.trim_end_matches('\0').to_owned(), attributes, data.to_vec()));
+            let value = String::from_utf8_lossy(data).into_owned();
+            variables.push((name.trim_end_matches('\0').to_owned(), attributes, value));
         }
         at = (data_at + data_bytes).next_multiple_of(4);
     }
@@ -188,7 +188,7 @@ mod tests {
             ours(0x3C, "C"),
             ours(0x3F, "Second"),
         ]);
-        let found = |name: &str| (name.to_owned(), 7, b"12345".to_vec());
+        let found = |name: &str| (name.to_owned(), 7, "12345".to_owned());
         assert_eq!(read(&file).unwrap(), [found("First"), found("Second")]);
         assert_eq!(read(&store(&[])).unwrap(), []);
     }
