@@ -331,6 +331,7 @@ pub(crate) static ALL: &[Rig] = &[
             texts: &["Memtest86+ v7.20", "hvkit Virtual Machine", "[Address test, walking ones"],
         }),
     },
+    // With its variables in flash, until the guest ends.
     // Bochs 3.0 takes tigerlake's shadow stacks into account where there are none: it stops at a write
     // with CR0.WP clear, which OVMF makes to set page tables up.
     on_bochs(
@@ -338,7 +339,7 @@ pub(crate) static ALL: &[Rig] = &[
         BOCHS_OVMF,
         Boot {
             kernel: Some((&LINUX_TRIXIE, "vmlinuz")),
-            firmware: Some(OVMF_FILE),
+            firmware: Some(OVMF_BOTH),
             options: &["--cpu-model", "haswell", "--max-ticks", "4000000000"],
             prints: BY_OVMF,
             ..GUEST
