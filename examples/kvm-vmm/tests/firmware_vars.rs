@@ -7,7 +7,7 @@ mod common;
 
 use std::fs::{self, File};
 
-use common::{TempFile, run};
+use common::{TempFile, finish, run, vmm};
 
 /// The formats of a volume of variables and of one of files.
 const VARIABLES: &[u8; 16] = b"\x8D\x2B\xF1\xFF\x96\x76\x8B\x4C\xA9\x85\x27\x47\x07\x5B\x4F\x50";
@@ -129,6 +129,26 @@ fn what_is_missing_and_has_no_template_is_status_66() {
     run(&[&arguments[..], &["--dry-run"]].concat()).fails(66, "begin with a copy of the template");
     assert!(!file.0.exists());
     run(&["--firmware", code.path(), "--firmware-vars", "/"]).fails(66, "/: Is a directory");
+}
+
+#[test]
+fn the_template_is_the_one_beside_the_installed_code() {
+    let folder = std::env::temp_dir().join(format!("kvm-vmm-{}-installed", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("OVMF_CODE_4M.fd"), code()).unwrap();
+    fs::write(folder.join("OVMF_VARS_4M.fd"), variables()).unwrap();
+    let file = no_file("installed-vars");
+    let mut vmm = vmm(&["--firmware", "ovmf", "--timeout", "9", "--firmware-vars", file.path()]);
+    vmm.env("HVKIT_FIRMWARE_PATH", &folder);
+    let run = finish(vmm.spawn().unwrap());
+    fs::remove_dir_all(&folder).unwrap();
+    // Where there is no KVM it gets no further.
+    assert!([3, 69].contains(&run.status), "{run:?}");
+    let made = format!("{}: made from {}", file.path(), folder.join("OVMF_VARS_4M.fd").display());
+    assert!(run.stderr.contains(&made), "{run:?}");
+    let made = fs::read(&file.0).unwrap();
+    assert_eq!(made[..0x1000], variables()[..0x1000]);
+    assert_eq!(made.len(), VARIABLES_BYTES);
 }
 
 #[test]
