@@ -4,6 +4,7 @@
 
 mod acpi_pm;
 mod debug;
+mod flash;
 mod i8042;
 mod ioapic;
 mod lapic;
@@ -19,6 +20,7 @@ mod uart;
 
 pub use acpi_pm::{AcpiPm, PmTimerWidth, SleepType};
 pub use debug::{DebugExit, DebugPort, ExitStatus};
+pub use flash::{CfiFlash, FlashBus, FlashEffect, FlashGeometry, FlashGeometryError};
 pub use i8042::I8042;
 pub use ioapic::{
     DeliveryMode, DestinationMode, InterruptMessage, IoApic, IoApicEffects, IoApicVersion,

@@ -96,6 +96,7 @@ pub const TARGETS: &[Target] = &[
         at_least: 96,
         about: &["fw-cfg/src/device.rs", "fw-cfg/src/dma.rs"],
     },
+    Target { name: "flash", body: bodies::flash, at_least: 93, about: &["chipset/src/flash"] },
     Target {
         name: "virtio_queue",
         body: bodies::virtio_queue,

@@ -227,6 +227,25 @@ fn virtqueues() {
 }
 
 #[test]
+fn cycles_to_flash() {
+    replay("flash", hvkit_fuzz::flash);
+    const COMMANDS: [u8; 16] =
+        [0x10, 0x20, 0x40, 0x50, 0x60, 0x70, 0x90, 0x98, 0xD0, 0xD0, 0xE8, 0xE8, 0xFF, 0, 1, 2];
+    for seed in 0..4000 {
+        let mut bytes = noise(seed, 1 + usize::try_from(seed).unwrap() % 300);
+        hvkit_fuzz::flash(&bytes);
+        // With commands, most of them in one block.
+        for value in bytes.iter_mut().skip(2).step_by(3) {
+            *value = COMMANDS[usize::from(*value % 16)];
+        }
+        for place in bytes.iter_mut().skip(1).step_by(3).filter(|place| **place & 0x70 != 0) {
+            *place &= 15;
+        }
+        hvkit_fuzz::flash(&bytes);
+    }
+}
+
+#[test]
 fn every_target_has_a_program_a_corpus_and_a_bug_to_plant() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     for target in hvkit_fuzz::TARGETS {

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use boot_plan::{Placement, Protection};
-use guest_state::{Gpa, VcpuState};
+use guest_state::{Gpa, GpaRange, VcpuState};
 
 use crate::Error;
 
@@ -14,7 +14,8 @@ const FOUR_GIB: u64 = 1 << 32;
 /// OVMF's two images: code, whose last byte is the last one below 4 GiB, and variables below it.
 ///
 /// Both are read-only in memory. A write to the variables has to come to a flash device, which
-/// answers it; without one OVMF keeps variables in RAM until the guest ends.
+/// answers it, as that of the crate `machine` does; without one OVMF keeps variables in RAM until the
+/// guest ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OvmfFlash<'a> {
     code: &'a [u8],
@@ -60,6 +61,17 @@ impl<'a> OvmfFlash<'a> {
                 Placement::borrowed(tag, Gpa::new(at), bytes).protected(Protection::ReadOnly)
             })
             .collect()
+    }
+
+    /// Returns where the variables are, if there are some: the part of the flash that takes writes.
+    #[must_use]
+    pub const fn variables(&self) -> Option<GpaRange> {
+        if self.variables.is_empty() {
+            return None;
+        }
+        let code_at = FOUR_GIB - self.code.len() as u64;
+        let size_bytes = self.variables.len() as u64;
+        GpaRange::new(Gpa::new(code_at - size_bytes), size_bytes)
     }
 
     /// Returns the state of the CPU that boots, as [`Bios::reset_state`](crate::Bios::reset_state).

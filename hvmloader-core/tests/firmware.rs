@@ -20,6 +20,7 @@ fn ovmf_ends_at_4_gib_and_its_variables_where_it_begins() {
         let at: Vec<_> = placements.iter().map(|placement| placement.gpa.as_u64()).collect();
         assert_eq!(at, [code_at, variables_at]);
         assert_eq!(placements[0].range().unwrap().end(), Gpa::new(1 << 32));
+        assert_eq!(flash.variables(), placements[1].range());
         assert!(placements.iter().all(|at| at.protection == Protection::ReadOnly));
         let image = [variables.clone(), code.clone()].concat();
         assert_eq!(OvmfFlash::combined(&image, variables.len()), Ok(flash));
@@ -30,7 +31,8 @@ fn ovmf_ends_at_4_gib_and_its_variables_where_it_begins() {
         plan.check().unwrap();
     }
     let code = [0x90; 0x1000];
-    assert_eq!(OvmfFlash::new(&code, &[]).unwrap().placements().len(), 1);
+    let code_alone = OvmfFlash::new(&code, &[]).unwrap();
+    assert_eq!((code_alone.placements().len(), code_alone.variables()), (1, None));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What the platform asks of the hypervisor below it.
 
 use chipset::{ExitStatus, InterruptMessage, IoApic, PamAccess, Reset};
-use guest_state::{GpaRange, GuestMemory};
+use guest_state::{Gpa, GpaRange, GuestMemory};
 use virtio::BlkRequest;
 
 /// The hypervisor side of a machine: implemented once over KVM, once over VMX.
@@ -29,8 +29,28 @@ pub trait Backend {
     /// Needed only where the local APIC, and with it the end of interrupts, is out of our sight.
     fn rerouted(&mut self, io_apic: &IoApic);
 
-    /// Puts other memory behind a range of guest addresses below 1 MiB.
+    /// Puts other memory behind a range of guest addresses: below 1 MiB, or all of the flash that
+    /// [`Machine::flash`] names.
+    ///
+    /// [`Machine::flash`]: crate::Machine::flash
     fn remap(&mut self, range: GpaRange, backing: Backing);
+
+    /// Reads the array of the flash, whatever the guest sees of it now. The bytes are within it.
+    ///
+    /// This and [`write_flash`](Self::write_flash) are called where [`Machine::flash`] names a range,
+    /// and only there.
+    ///
+    /// [`Machine::flash`]: crate::Machine::flash
+    fn read_flash(&self, gpa: Gpa, data: &mut [u8]) {
+        let _ = gpa;
+        data.fill(0xFF);
+    }
+
+    /// Writes to the array of the flash, for the guest to read in its time, and for whoever keeps it
+    /// when the guest has ended. The bytes are within it.
+    fn write_flash(&mut self, gpa: Gpa, data: &[u8]) {
+        let _ = (gpa, data);
+    }
 
     /// Learns what the guest wants to happen to the whole machine.
     fn request(&mut self, request: Request);
@@ -47,7 +67,7 @@ pub trait Backend {
     }
 }
 
-/// What stands behind guest addresses that firmware and RAM share.
+/// What stands behind guest addresses where that changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Backing {
     /// RAM.
@@ -61,6 +81,10 @@ pub enum Backing {
     ///
     /// [`Devices`]: crate::Devices
     RomOverRam,
+    /// A device: reads and writes come to [`Devices`].
+    ///
+    /// [`Devices`]: crate::Devices
+    Device,
 }
 
 impl From<PamAccess> for Backing {

@@ -4,14 +4,16 @@ mod disks;
 mod lines;
 
 use chipset::{
-    AcpiPm, DebugExit, DebugPort, I8042, IoApic, IoApicVersion, Nanos, PamAccess, PamRange, Pic,
-    PicPort, Pit, PmTimerWidth, Port92, ResetControl, Rtc, SleepType, Uart16550,
+    AcpiPm, DebugExit, DebugPort, FlashGeometryError, I8042, IoApic, IoApicVersion, Nanos,
+    PamAccess, PamRange, Pic, PicPort, Pit, PmTimerWidth, Port92, ResetControl, Rtc, SleepType,
+    Uart16550,
 };
 use fw_cfg::FwCfg;
 use guest_state::{Gpa, GpaRange, GuestMemory};
 use virtio::Effect;
 
 use crate::backend::{Backend, Request};
+use crate::flash::FlashBank;
 use crate::pci::PciBus;
 use crate::ports;
 use crate::xen::Hypercalls;
@@ -41,6 +43,7 @@ pub struct Devices<'a> {
     reset_control: ResetControl,
     fw_cfg: Option<FwCfg<'a>>,
     hypercalls: Option<Hypercalls>,
+    flash: Option<FlashBank>,
     /// The level of each interrupt line, as the controllers were last told.
     lines: [bool; 16],
     /// The levels of PIRQA to PIRQD, likewise.
@@ -67,6 +70,7 @@ impl<'a> Devices<'a> {
             reset_control: ResetControl::new(),
             fw_cfg,
             hypercalls: None,
+            flash: None,
             lines: [false; 16],
             links: [false; 4],
             linked_irqs: 0,
@@ -79,6 +83,11 @@ impl<'a> Devices<'a> {
         Self { hypercalls: Some(Hypercalls::default()), ..self }
     }
 
+    /// Adds flash that the guest can write to, if it has a place.
+    pub(crate) fn with_flash(self, range: Option<GpaRange>) -> Result<Self, FlashGeometryError> {
+        Ok(Self { flash: range.map(FlashBank::new).transpose()?, ..self })
+    }
+
     /// Adds the PCI function that says where the power management is.
     pub(crate) const fn with_power_management_function(mut self) -> Self {
         self.pci.add_power_management();
@@ -86,7 +95,7 @@ impl<'a> Devices<'a> {
     }
 
     /// Returns every device to its state after a reset. The clock runs on, and the CMOS keeps what
-    /// its battery keeps.
+    /// its battery keeps. What [`Backend::remap`] has done is to be undone.
     pub fn reset(&mut self) {
         self.uart.reset();
         self.rtc.reset();
@@ -103,6 +112,9 @@ impl<'a> Devices<'a> {
         }
         if let Some(hypercalls) = &mut self.hypercalls {
             hypercalls.reset();
+        }
+        if let Some(flash) = &mut self.flash {
+            flash.reset();
         }
         self.lines = [false; 16];
         self.links = [false; 4];
@@ -161,6 +173,12 @@ impl<'a> Devices<'a> {
             self.update_lines(backend);
             return;
         }
+        if let Some(flash) = &self.flash {
+            for (byte, at) in data.iter_mut().zip(0..) {
+                let read = gpa.checked_add(at).and_then(|gpa| flash.read(gpa, backend));
+                *byte = read.unwrap_or(*byte);
+            }
+        }
         if let Some(offset) = io_apic_offset(gpa) {
             let value = self.io_apic.read(offset).to_le_bytes();
             data.iter_mut().zip(value).for_each(|(byte, value)| *byte = value);
@@ -182,6 +200,9 @@ impl<'a> Devices<'a> {
             if effects.rerouted.is_some() {
                 backend.rerouted(&self.io_apic);
             }
+        }
+        if let Some(flash) = &mut self.flash {
+            flash.write(gpa, data, backend);
         }
         let shadow =
             PamRange::containing(gpa.as_u64()).map(|range| self.pci.host_bridge.pam(range));

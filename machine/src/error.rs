@@ -13,6 +13,9 @@ pub enum Error {
     /// The firmware can't be placed.
     #[error(transparent)]
     Firmware(#[from] hvmloader_core::Error),
+    /// The variables are no flash.
+    #[error(transparent)]
+    Flash(#[from] chipset::FlashGeometryError),
     /// The ACPI tables can't be built.
     #[error("can't build the ACPI tables")]
     Tables(#[from] acpi_builder::Error),

@@ -9,6 +9,7 @@ mod devices;
 mod error;
 mod execute;
 mod firmware;
+mod flash;
 mod pci;
 mod platform;
 mod ports;

@@ -62,7 +62,8 @@ pub enum Start<'a> {
     Uefi {
         /// The code, or variables and code in one image.
         code: &'a [u8],
-        /// The variables, or nothing. The firmware sees them as they are here at each start.
+        /// The variables as they are at first, or nothing: then the firmware has no flash and keeps
+        /// variables in RAM.
         variables: &'a [u8],
         /// A kernel that the firmware finds in its configuration and starts as an EFI application.
         kernel: Option<EfiKernel<'a>>,
@@ -116,6 +117,13 @@ pub struct Machine<'a> {
     pub has_reset_vector: bool,
     /// Whether the guest is to see [`Xen`](crate::Xen): its leaves of CPUID, its MSR.
     pub sees_xen: bool,
+    /// Where flash is that the guest can write to, if it has some: one of the plan's ROMs. It begins
+    /// as [`Backing::Rom`], also after [`Devices::reset`], and changes as [`Backend::remap`] says.
+    /// What the guest writes to it outlives each reset, and should outlive the guest.
+    ///
+    /// [`Backing::Rom`]: crate::Backing::Rom
+    /// [`Backend::remap`]: crate::Backend::remap
+    pub flash: Option<GpaRange>,
 }
 
 impl<'a> Platform<'a> {
@@ -145,6 +153,7 @@ impl<'a> Platform<'a> {
                 has_shadow: false,
                 has_reset_vector: false,
                 sees_xen: false,
+                flash: None,
             },
             Start::Firmware { image, floppy } => {
                 let bios = Bios::new(image)?;
@@ -154,7 +163,14 @@ impl<'a> Platform<'a> {
                 plan.placements.extend(bios.placements());
                 plan.vcpus.push(bios.reset_state(signature));
                 let devices = Devices::new(self.epoch_seconds, Some(fw_cfg));
-                Machine { plan, devices, has_shadow: true, has_reset_vector: true, sees_xen: false }
+                Machine {
+                    plan,
+                    devices,
+                    has_shadow: true,
+                    has_reset_vector: true,
+                    sees_xen: false,
+                    flash: None,
+                }
             }
             Start::Uefi { code, variables, kernel } => {
                 let flash = OvmfFlash::new(code, variables)?;
@@ -164,12 +180,14 @@ impl<'a> Platform<'a> {
                 plan.placements.extend(flash.placements());
                 plan.vcpus.push(flash.reset_state(signature));
                 let devices = Devices::new(self.epoch_seconds, Some(fw_cfg));
+                let flash = flash.variables();
                 Machine {
                     plan,
-                    devices: devices.with_power_management_function(),
+                    devices: devices.with_power_management_function().with_flash(flash)?,
                     has_shadow: false,
                     has_reset_vector: true,
                     sees_xen: false,
+                    flash,
                 }
             }
             Start::Hvmloader { boot, floppy, hand_over } => {
@@ -197,6 +215,7 @@ impl<'a> Platform<'a> {
                     has_shadow: true,
                     has_reset_vector: false,
                     sees_xen: hand_over == HandOver::Xen,
+                    flash: None,
                 }
             }
         };

@@ -2,42 +2,19 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use boot_plan::Protection;
-use core::sync::atomic::AtomicU64;
+mod common;
 
-use guest_state::{Gpa, GpaRange, WordMemory};
-use machine::{
-    Backend, Backing, Devices, EfiKernel, InterruptMessage, IoApic, Machine, Nanos, Platform,
-    Request, Start,
-};
+use boot_plan::Protection;
+use guest_state::{Gpa, GpaRange};
+use machine::{Devices, EfiKernel, Machine, Nanos, Platform, Start};
+
+use common::Ram;
 
 const NOW: Nanos = Nanos::new(0);
 const CODE: [u8; 0x3000] = [0xF4; 0x3000];
 const VARIABLES: [u8; 0x1000] = [0xFF; 0x1000];
 const KERNEL: EfiKernel<'_> =
     EfiKernel { kernel: b"MZ, an application", initrd: b"files", command_line: b"quiet" };
-
-struct Nothing(WordMemory<'static>);
-
-impl Backend for Nothing {
-    type Memory = WordMemory<'static>;
-
-    fn memory(&self) -> &WordMemory<'static> {
-        &self.0
-    }
-    fn console(&mut self, _: u8) {}
-    fn debug(&mut self, _: u8) {}
-    fn interrupt(&mut self, _: InterruptMessage) {}
-    fn rerouted(&mut self, _: &IoApic) {}
-    fn remap(&mut self, _: GpaRange, _: Backing) {}
-    fn request(&mut self, _: Request) {}
-}
-
-static NO_WORDS: [AtomicU64; 0] = [];
-
-fn nothing() -> Nothing {
-    Nothing(WordMemory::new(Gpa::ZERO, &NO_WORDS))
-}
 
 fn machine(start: Start<'_>) -> Machine<'_> {
     Platform {
@@ -59,23 +36,23 @@ fn uefi(kernel: Option<EfiKernel<'static>>) -> Machine<'static> {
 /// Reads a register of a PCI function on bus 0.
 fn config(devices: &mut Devices<'_>, device: u32, function: u32, register: u32) -> u32 {
     let address = 1 << 31 | device << 11 | function << 8 | register;
-    devices.port_write(0xCF8, 4, &address.to_le_bytes(), NOW, &mut nothing());
+    devices.port_write(0xCF8, 4, &address.to_le_bytes(), NOW, &mut Ram::none());
     let mut value = [0; 4];
-    devices.port_read(0xCFC, 4, &mut value, NOW, &mut nothing());
+    devices.port_read(0xCFC, 4, &mut value, NOW, &mut Ram::none());
     u32::from_le_bytes(value)
 }
 
 /// Reads an item of the configuration device.
 fn item(devices: &mut Devices<'_>, key: u16, size: usize) -> Vec<u8> {
-    devices.port_write(0x510, 2, &key.to_le_bytes(), NOW, &mut nothing());
+    devices.port_write(0x510, 2, &key.to_le_bytes(), NOW, &mut Ram::none());
     let mut bytes = vec![0; size];
-    devices.port_read(0x511, 1, &mut bytes, NOW, &mut nothing());
+    devices.port_read(0x511, 1, &mut bytes, NOW, &mut Ram::none());
     bytes
 }
 
 #[test]
-fn flash_ends_at_4_gib_and_is_not_written() {
-    let Machine { plan, has_shadow, has_reset_vector, .. } = uefi(None);
+fn flash_ends_at_4_gib_and_is_read_as_rom() {
+    let Machine { plan, has_shadow, has_reset_vector, flash: writable, .. } = uefi(None);
     let flash: Vec<_> = plan
         .roms()
         .map(|rom| (rom.gpa.as_u64(), rom.contents.size_bytes(), rom.protection))
@@ -84,6 +61,8 @@ fn flash_ends_at_4_gib_and_is_not_written() {
         flash,
         [(0xFFFF_D000, 0x3000, Protection::ReadOnly), (0xFFFF_C000, 0x1000, Protection::ReadOnly)]
     );
+    // Reads go there as to a ROM, writes come as exits.
+    assert_eq!(writable, GpaRange::new(Gpa::new(0xFFFF_C000), 0x1000));
     assert!(has_reset_vector && !has_shadow);
     let first = &plan.vcpus[0];
     assert_eq!(first.cs.base + first.rip, 0xFFFF_FFF0);
@@ -99,8 +78,8 @@ fn power_management_is_where_the_tables_say_and_stays_there() {
     assert_eq!(config(&mut devices, 1, 3, 0x80) & 1, 1);
     for (register, value) in [(0x40, 0xB001_u32), (0x80, 0), (0x3C, 0xB)] {
         let address: u32 = 1 << 31 | 1 << 11 | 3 << 8 | register;
-        devices.port_write(0xCF8, 4, &address.to_le_bytes(), NOW, &mut nothing());
-        devices.port_write(0xCFC, 4, &value.to_le_bytes(), NOW, &mut nothing());
+        devices.port_write(0xCF8, 4, &address.to_le_bytes(), NOW, &mut Ram::none());
+        devices.port_write(0xCFC, 4, &value.to_le_bytes(), NOW, &mut Ram::none());
     }
     assert_eq!(config(&mut devices, 1, 3, 0x40), 0x601);
     assert_eq!(config(&mut devices, 1, 3, 0x80) & 1, 1);

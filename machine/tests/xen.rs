@@ -2,15 +2,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod common;
+
 use core::sync::atomic::AtomicU64;
 
 use elf_boot::{Boot, Image, Module};
-use guest_state::{Gpa, GpaRange, GuestMemory, WordMemory};
+use guest_state::{Gpa, GuestMemory, WordMemory};
 use iced_x86::{Decoder, DecoderOptions, Mnemonic, Register};
-use machine::{
-    Backend, Backing, Devices, HandOver, InterruptMessage, IoApic, Machine, Nanos, Platform,
-    Request, Start, Xen,
-};
+use machine::{Devices, HandOver, Machine, Nanos, Platform, Start, Xen};
+
+use common::Ram;
 
 const NOW: Nanos = Nanos::new(0);
 const PAGE: u64 = 0x3000;
@@ -37,23 +38,6 @@ fn hvmloader() -> Vec<u8> {
     file.resize(0x200, 0);
     file.push(0xF4);
     file
-}
-
-/// A backend of memory alone.
-struct Ram<'a>(WordMemory<'a>);
-
-impl<'a> Backend for Ram<'a> {
-    type Memory = WordMemory<'a>;
-
-    fn memory(&self) -> &WordMemory<'a> {
-        &self.0
-    }
-    fn console(&mut self, _: u8) {}
-    fn debug(&mut self, _: u8) {}
-    fn interrupt(&mut self, _: InterruptMessage) {}
-    fn rerouted(&mut self, _: &IoApic) {}
-    fn remap(&mut self, _: GpaRange, _: Backing) {}
-    fn request(&mut self, _: Request) {}
 }
 
 /// Hands a machine with an hvmloader and 64 KiB of its memory to a test.

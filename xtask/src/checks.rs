@@ -14,7 +14,7 @@ use crate::judge::{Fault, NONCE_OPTION, judge, new_nonce};
 use crate::rig::{Boot, Check, Host, Judge, Need, Prints, Rig};
 use crate::toolbox::Toolbox;
 use crate::tools::{BUSYBOX, QEMU};
-use crate::{bench, guest_tables, initrd, nested, paths, process, repository, ticks};
+use crate::{bench, guest_tables, initrd, nested, paths, process, repository, ticks, variables};
 
 /// How long cargo may build and test.
 const CARGO_LIMIT: Duration = Duration::from_secs(30 * 60);
@@ -93,6 +93,7 @@ pub(crate) fn run(rig: &Rig) -> Verdict {
                 })
             }
             Check::Boot(boot) => boot_guest(boot, &mut log),
+            Check::Variables(boot) => variables::outlive(boot, &mut log),
             Check::Prints(prints) => start_and_read(prints, &mut log),
             Check::Agree(boot, known) => agree(boot, known, &mut log),
             Check::Memory => {
@@ -127,8 +128,8 @@ fn lack(need: &Need) -> Option<String> {
 }
 
 /// A rig's log file.
-struct Log {
-    path: PathBuf,
+pub(crate) struct Log {
+    pub(crate) path: PathBuf,
     file: File,
 }
 
@@ -174,18 +175,11 @@ fn boot_guest(boot: &Boot, log: &mut Log) -> Result<Verdict> {
         Host::Bochs => log.run_guest(example("bare-metal").args(vmm_arguments(boot, &nonce)?))?,
         Host::NestedAmd => {
             let mut arguments = vmm_arguments(boot, &nonce)?;
-            let disks = disks.iter().flat_map(Disks::options);
-            arguments.extend(disks.map(OsString::from));
-            let outcome = nested::amd(&nested::Run {
-                program: &nested::build_vmm(boot.features, log.stdio()?)?,
-                arguments: &arguments,
-                limit: GUEST_LIMIT,
-                live: false,
-                log: &log.path.with_extension("l1.log"),
-            })?;
-            log.file.write_all(&outcome.stderr)?;
-            log.file.write_all(&outcome.stdout)?;
-            returned = outcome.disks;
+            let options = disks.iter().flat_map(Disks::options);
+            arguments.extend(options.map(OsString::from));
+            let returns = disks.as_ref().map(|_| Disks::OPTION);
+            let outcome = nested_guest(boot, &arguments, returns, log)?;
+            returned = outcome.returned;
             (outcome.status, outcome.stdout)
         }
         Host::Qemu => log.run_guest(&mut qemu(boot, &nonce)?)?,
@@ -223,6 +217,26 @@ fn boot_guest(boot: &Boot, log: &mut Log) -> Result<Verdict> {
             Verdict::Failed(format!("the fault is seen by {red_by:?}, and not by {expected:?}"))
         }
     })
+}
+
+/// Runs kvm-vmm in QEMU. The file that the option `returns` names comes back.
+pub(crate) fn nested_guest(
+    boot: &Boot,
+    arguments: &[OsString],
+    returns: Option<&str>,
+    log: &mut Log,
+) -> Result<nested::Outcome> {
+    let outcome = nested::amd(&nested::Run {
+        program: &nested::build_vmm(boot.features, log.stdio()?)?,
+        arguments,
+        limit: GUEST_LIMIT,
+        live: false,
+        returns,
+        log: &log.path.with_extension("l1.log"),
+    })?;
+    log.file.write_all(&outcome.stderr)?;
+    log.file.write_all(&outcome.stdout)?;
+    Ok(outcome)
 }
 
 /// Holds the tables that a guest read against those of the example `tables`, and has that example
@@ -263,6 +277,7 @@ fn start_and_read(prints: &Prints, log: &mut Log) -> Result<Verdict> {
         arguments: &arguments,
         limit: GUEST_LIMIT,
         live: false,
+        returns: None,
         log: &log.path.with_extension("l1.log"),
     })?;
     log.file.write_all(&outcome.stderr)?;
@@ -312,7 +327,7 @@ fn agree(boot: &Boot, known: &[&str], log: &mut Log) -> Result<Verdict> {
 }
 
 /// The arguments that make kvm-vmm or bare-metal boot the guest.
-fn vmm_arguments(boot: &Boot, nonce: &str) -> Result<Vec<OsString>> {
+pub(crate) fn vmm_arguments(boot: &Boot, nonce: &str) -> Result<Vec<OsString>> {
     let mut arguments: Vec<OsString> = Vec::new();
     let mut command_line = format!("{} {NONCE_OPTION}{nonce}", boot.words);
     if let Some(fault) = boot.fault {
@@ -360,8 +375,14 @@ fn qemu(boot: &Boot, nonce: &str) -> Result<Command> {
 fn kernel_files(boot: &Boot) -> Result<Option<(PathBuf, PathBuf)>> {
     let Some((tool, file)) = boot.kernel else { return Ok(None) };
     let toolbox = Toolbox::ensure(&[tool, &BUSYBOX])?;
-    let modules: &[&str] = if boot.has_disks { &["drivers/block/virtio_blk.ko"] } else { &[] };
+    let mut modules = Vec::new();
+    if boot.has_disks {
+        modules.push("drivers/block/virtio_blk.ko");
+    }
+    if boot.words.contains(variables::WORD) {
+        modules.push("fs/efivarfs/efivarfs.ko");
+    }
     let initrd = rigs_folder().join("initrd.cpio");
-    fs::write(&initrd, initrd::guest(&toolbox, modules)?)?;
+    fs::write(&initrd, initrd::guest(&toolbox, &modules)?)?;
     Ok(Some((toolbox.path(tool, file), initrd)))
 }

@@ -39,6 +39,9 @@ pub(crate) struct Disks {
 }
 
 impl Disks {
+    /// The option of kvm-vmm that names them.
+    pub(crate) const OPTION: &str = "--disk";
+
     /// Makes their files beside a log.
     pub(crate) fn make(log: &Path) -> Result<Self> {
         let files = ["disk", "readonly.disk"].map(|suffix| log.with_extension(suffix));
@@ -53,7 +56,7 @@ impl Disks {
     /// Returns the options by which kvm-vmm gets them.
     pub(crate) fn options(&self) -> [String; 4] {
         let [first, second] = self.files.each_ref().map(|file| file.display().to_string());
-        ["--disk".into(), first, "--disk".into(), format!("{second},readonly")]
+        [Self::OPTION.into(), first, Self::OPTION.into(), format!("{second},readonly")]
     }
 
     /// What is wrong with what the guest printed, and with the disks as they came back, one behind the

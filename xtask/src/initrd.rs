@@ -12,6 +12,7 @@ use crate::guest_tables::{BYTES_MARK, CPUS_MARK, END_MARK, NAME_MARK, OPTION};
 use crate::judge::{FORBIDDEN, FORBIDDEN_MARK, NONCE_OPTION};
 use crate::toolbox::Toolbox;
 use crate::tools::{BUSYBOX, LINUX_TRIXIE, Tool};
+use crate::variables::{MARK as VARIABLE_MARK, OPTION as VARIABLE, VENDOR};
 
 /// Half a disk in blocks of 64 KiB.
 const HALF_BLOCKS: usize = HALF_SECTORS / 128;
@@ -32,8 +33,9 @@ pub(crate) fn add_busybox(archive: &mut Archive, toolbox: &Toolbox, names: &[&st
 
 /// The initrd of a guest under test. It prints the nonce from its command line, how many CPUs it
 /// has, and each line of the kernel's log that a good guest doesn't cause; then it powers off. Asked
-/// by a word on its command line it prints its tables too; see [`mod@crate::guest_tables`]; by another
-/// it uses its disks; see [`mod@crate::disks`]. `modules` of [`LINUX_TRIXIE`] are loaded first.
+/// by words on its command line it prints its tables too, uses its disks, or its UEFI variables; see
+/// [`mod@crate::guest_tables`], [`mod@crate::disks`], [`mod@crate::variables`]. `modules` of
+/// [`LINUX_TRIXIE`] are loaded first.
 pub(crate) fn guest(toolbox: &Toolbox, modules: &[&str]) -> Result<Vec<u8>> {
     let mut archive = Archive::default();
     add_busybox(
@@ -41,7 +43,7 @@ pub(crate) fn guest(toolbox: &Toolbox, modules: &[&str]) -> Result<Vec<u8>> {
         toolbox,
         &[
             "sh", "mount", "cat", "dd", "dmesg", "grep", "head", "insmod", "nproc", "poweroff",
-            "sed", "sync", "xxd",
+            "sed", "sync", "tail", "xxd",
         ],
     )?;
     for folder in ["dev", "proc", "sys"] {
@@ -79,6 +81,7 @@ for option in $(cat /proc/cmdline); do
     case $option in
         {NONCE_OPTION}*) nonce=${{option#{NONCE_OPTION}}} ;;
         {DISKS}) disks=1 ;;
+        {VARIABLE}*) variable=${{option#{VARIABLE}}} ;;
         {OPTION}) tables="/sys/firmware/acpi/tables/* /sys/firmware/dmi/tables/*" ;;
     esac
 done
@@ -104,6 +107,17 @@ for table in $tables; do
     xxd -p "$table" | sed 's/^/{BYTES_MARK}/'
     echo "{END_MARK}"
 done
+if [ -n "$variable" ]; then
+    mount -t efivarfs efivarfs /sys/firmware/efi/efivars
+    cd /sys/firmware/efi/efivars
+    for file in *-{VENDOR}; do
+        [ -f "$file" ] || continue
+        echo "{VARIABLE_MARK}${{file%-{VENDOR}}} $(tail -c +5 "$file")"
+    done
+    # Kept, for firmware and system; then what it holds.
+    printf '\007\000\000\000%s' "$nonce" >"$variable-{VENDOR}"
+    cd /
+fi
 dmesg -n 7
 echo "hvkit: nonce $nonce"
 poweroff -f

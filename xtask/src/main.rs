@@ -25,6 +25,7 @@ mod rigs;
 mod ticks;
 mod toolbox;
 mod tools;
+mod variables;
 
 use std::ffi::OsString;
 use std::fs;
@@ -139,6 +140,7 @@ fn nested(mut parser: lexopt::Parser) -> Result<ExitCode> {
         arguments: &arguments,
         limit,
         live: true,
+        returns: None,
         log: &paths::target().join("nested/l1.log"),
     })?;
     if outcome.status == process::TIMED_OUT {

@@ -15,7 +15,7 @@ use std::process::{Command, Stdio};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::{FdFlags, fcntl_setfd};
 
@@ -40,6 +40,8 @@ pub(crate) struct Run<'a> {
     pub(crate) arguments: &'a [OsString],
     /// How long L1 may take, boot included.
     pub(crate) limit: Duration,
+    /// An option that names a file, each time: these are to come back as the program left them.
+    pub(crate) returns: Option<&'a str>,
     /// Whether to pass on what the program prints while it runs.
     pub(crate) live: bool,
     /// Where L1's log goes, and what QEMU says.
@@ -55,8 +57,8 @@ pub(crate) struct Outcome {
     pub(crate) stdout: Vec<u8>,
     /// What it complained about.
     pub(crate) stderr: Vec<u8>,
-    /// The files of its option `--disk`, one behind the other, as it left them.
-    pub(crate) disks: Vec<u8>,
+    /// The files that were to come back, one behind the other; nothing if the program did not end.
+    pub(crate) returned: Vec<u8>,
 }
 
 /// Builds kvm-vmm with some of its features. What cargo says goes to `messages`.
@@ -150,9 +152,10 @@ fn boot(qemu: &mut Command, run: &Run<'_>) -> Result<Outcome> {
     drop(theirs);
     let text = |reader: JoinHandle<Vec<u8>>| reader.join().unwrap_or_default();
     let (l1, stdout, stderr, status) = (text(l1), text(stdout), text(stderr), text(status));
-    let line = status.iter().position(|byte| *byte == b'\n').unwrap_or(status.len());
-    let (status, rest) = status.split_at(line);
-    let disks = rest.get(1..).unwrap_or_default().to_vec();
+    // Behind the line with the status come the files, packed.
+    let line_end = status.iter().position(|byte| *byte == b'\n').unwrap_or(status.len());
+    let (status, packed) = status.split_at(line_end);
+    let returned = unpack(packed.get(1..).unwrap_or_default(), &run.log.with_extension("gz"))?;
     let status = match String::from_utf8_lossy(status).trim().parse() {
         Ok(status) => status,
         Err(_) if ended.is_none() => process::TIMED_OUT,
@@ -163,7 +166,22 @@ fn boot(qemu: &mut Command, run: &Run<'_>) -> Result<Outcome> {
             tail(&l1, 10)
         ),
     };
-    Ok(Outcome { status, stdout, stderr, disks })
+    Ok(Outcome { status, stdout, stderr, returned })
+}
+
+/// Unpacks what gzip packed, by way of `file`.
+fn unpack(packed: &[u8], file: &Path) -> Result<Vec<u8>> {
+    if packed.is_empty() {
+        return Ok(Vec::new());
+    }
+    fs::write(file, packed)?;
+    let output = Command::new("gzip").arg("-dc").arg(file).output().context("gzip")?;
+    ensure!(
+        output.status.success(),
+        "gzip: {}",
+        String::from_utf8_lossy(&output.stderr).trim_end()
+    );
+    Ok(output.stdout)
 }
 
 type Sink = Box<dyn Write + Send>;
@@ -202,7 +220,7 @@ fn l1_initramfs(toolbox: &Toolbox, run: &Run<'_>) -> Result<Vec<u8>> {
     initrd::add_busybox(
         &mut archive,
         toolbox,
-        &["sh", "cat", "mount", "insmod", "stty", "poweroff"],
+        &["sh", "mount", "insmod", "stty", "poweroff", "gzip"],
     )?;
     for folder in ["proc", "sys", "dev", "tmp"] {
         archive.folder(folder)?;
@@ -214,7 +232,9 @@ fn l1_initramfs(toolbox: &Toolbox, run: &Run<'_>) -> Result<Vec<u8>> {
     let program = fs::read(run.program).with_context(|| run.program.display().to_string())?;
     archive.program("program", &program)?;
     let arguments = add_files(&mut archive, run.arguments)?;
-    archive.program("init", l1_script(&modules, &arguments).as_bytes())?;
+    let values = arguments.windows(2).filter(|pair| run.returns == Some(pair[0].as_str()));
+    let returned = values.map(|pair| pair[1].split(',').next().unwrap_or_default());
+    archive.program("init", l1_script(&modules, &arguments, returned).as_bytes())?;
     archive.finish()
 }
 
@@ -246,7 +266,11 @@ fn add_files(archive: &mut Archive, arguments: &[OsString]) -> Result<Vec<String
     Ok(renamed)
 }
 
-fn l1_script(modules: &[String], arguments: &[String]) -> String {
+fn l1_script<'a>(
+    modules: &[String],
+    arguments: &[String],
+    returned: impl Iterator<Item = &'a str>,
+) -> String {
     let mut script = String::from(
         "#!/bin/sh\n\
          mount -t proc proc /proc\n\
@@ -265,13 +289,8 @@ fn l1_script(modules: &[String], arguments: &[String]) -> String {
     }
     script += " </dev/null >&3 2>&4 3>&- 4>&- 5>&-\n\
                echo $? >&5\n";
-    for pair in arguments.windows(2) {
-        if let [option, disk] = pair
-            && option == "--disk"
-        {
-            let file = disk.strip_suffix(",readonly").unwrap_or(disk);
-            let _ = writeln!(script, "cat '{}' >&5", file.replace('\'', r"'\''"));
-        }
+    for file in returned {
+        let _ = writeln!(script, "gzip -c '{}' >&5", file.replace('\'', r"'\''"));
     }
     script += "exec 3>&- 4>&- 5>&-\n\
                poweroff -f\n";
@@ -312,7 +331,8 @@ mod tests {
     #[test]
     fn arguments_reach_the_program_as_they_are() {
         let arguments = ["", "two words", "it's", "$HOME `x` \"q\" \\"].map(str::to_owned);
-        let script = l1_script(&[], &arguments);
+        let script = l1_script(&[], &arguments, ["/files/1/it's", "/files/3/x"].into_iter());
+        assert!(script.contains("gzip -c '/files/1/it'\\''s' >&5\ngzip -c '/files/3/x' >&5\n"));
         let line = script.lines().find(|line| line.starts_with("/program")).unwrap();
         let (arguments_as_written, _) = line["/program".len()..].split_once(" </dev/null").unwrap();
         let echo = format!("printf '%s\\n' {arguments_as_written}");

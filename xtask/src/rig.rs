@@ -42,6 +42,8 @@ pub(crate) enum Check {
     Repository,
     /// Boots a guest; see [`crate::judge`].
     Boot(Boot),
+    /// Boots a guest twice with one file of UEFI variables; see [`mod@crate::variables`].
+    Variables(Boot),
     /// Starts a kernel that knows nothing of us, on kvm-vmm in QEMU, and looks for what it prints.
     Prints(Prints),
     /// Boots a guest on KVM and on bare metal: both must find the same, but for lines that begin

@@ -3,10 +3,11 @@
 mod kinds;
 
 use crate::guest_tables;
-use crate::rig::{Boot, Check, Judge, Need, Prints, Rig, Tier};
+use crate::rig::{Boot, Check, Host, Judge, Need, Prints, Rig, Tier};
 use crate::tools::{
     ACPICA, BOCHS, DMIDECODE, GNUMACH, IPXE, LINUX_TRIXIE, LLVM, MEMTEST, OVMF, QEMU, SEABIOS,
 };
+use crate::variables;
 use kinds::*;
 
 /// All rigs, in the order in which they run.
@@ -288,6 +289,21 @@ pub(crate) static ALL: &[Rig] = &[
             ..GUEST
         },
     ),
+    // Two such guests, one after the other: what the first one writes to its variables the second one
+    // reads, and so do we, from the file.
+    Rig {
+        name: "nested-amd-ovmf-vars",
+        tier: Tier::Ci,
+        needs: NESTED_OVMF,
+        check: Check::Variables(Boot {
+            host: Host::NestedAmd,
+            kernel: Some((&LINUX_TRIXIE, "vmlinuz")),
+            firmware: Some(OVMF_FILE),
+            words: variables::WORD,
+            prints: BY_OVMF,
+            ..GUEST
+        }),
+    },
     linux_next("nested-amd-bzimage-next", "vmlinuz", &["--protocol", "linux64"]),
     linux_next("nested-amd-pvh-next", "vmlinux", &["--protocol", "pvh"]),
     linux_next("nested-amd-linux64-next", "vmlinux", &["--protocol", "linux64"]),
@@ -343,6 +359,7 @@ pub(crate) static ALL: &[Rig] = &[
             texts: &["Memtest86+ v7.20", "hvkit Virtual Machine", "[Address test, walking ones"],
         }),
     },
+    // With its variables in flash, until the guest ends.
     // Bochs 3.0 takes tigerlake's shadow stacks into account where there are none: it stops at a write
     // with CR0.WP clear, which OVMF makes to set page tables up.
     on_bochs(
@@ -350,7 +367,7 @@ pub(crate) static ALL: &[Rig] = &[
         BOCHS_OVMF,
         Boot {
             kernel: Some((&LINUX_TRIXIE, "vmlinuz")),
-            firmware: Some(OVMF_FILE),
+            firmware: Some(OVMF_BOTH),
             options: &["--cpu-model", "haswell", "--max-ticks", "4000000000"],
             prints: BY_OVMF,
             ..GUEST

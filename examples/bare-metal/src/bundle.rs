@@ -175,12 +175,18 @@ fn modules(
 ) -> Result<Vec<(&'static str, Vec<u8>)>, Failure> {
     let mut files = Vec::new();
     match (&guest.firmware, &guest.kernel) {
-        (Some(firmware), kernel) if is_uefi(firmware)? => {
+        (Some(firmware), kernel) if let Some(variables_bytes) = uefi(firmware)? => {
             if guest.via_hvmloader.is_some() {
                 let text = format!("an hvmloader starts a BIOS; {} is OVMF", firmware.display());
                 return Err(Failure::Usage(text));
             }
-            files.push(("uefi", read(firmware)?));
+            let mut variables = read(firmware)?;
+            let code = variables.split_off(variables_bytes.min(variables.len()));
+            files.push(("uefi", code));
+            // Of an image of both: the guest has these in flash, until it ends.
+            if !variables.is_empty() {
+                files.push(("uefi-variables", variables));
+            }
             if let Some(kernel) = kernel {
                 files.push(("kernel", read(kernel)?));
             }
@@ -207,10 +213,18 @@ fn modules(
     Ok(files)
 }
 
-/// Tells whether a file is OVMF with its code. What nobody knows may be a BIOS.
-fn is_uefi(firmware: &Path) -> Result<bool, Failure> {
+/// Tells whether a file is OVMF with its code, and how long the variables are that come before it.
+/// What nobody knows may be a BIOS.
+fn uefi(firmware: &Path) -> Result<Option<usize>, Failure> {
     let image = read(firmware)?;
-    Ok(matches!(identify(&image), Ok(Firmware::Ovmf(flash)) if flash.part != FlashPart::Variables))
+    Ok(match identify(&image) {
+        Ok(Firmware::Ovmf(flash)) => match flash.part {
+            FlashPart::Both { variables_bytes } => Some(variables_bytes),
+            FlashPart::Code => Some(0),
+            FlashPart::Variables => None,
+        },
+        _ => None,
+    })
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {

@@ -1,6 +1,7 @@
 //! The board that the devices are on: what KVM, consoles and clock are to them.
 
 use std::collections::VecDeque;
+use std::io;
 
 use boot_plan::MemoryMap;
 use guest_state::{AccessError, Gpa, GpaRange, GuestMemory};
@@ -17,7 +18,8 @@ use crate::console::Output;
 use crate::disk::Disk;
 use crate::failure::Failure;
 use crate::stats::Stats;
-use crate::sys::{Behind, Vm};
+use crate::sys::{Behind, HostMemory, Vm};
+use crate::variables::Flash;
 
 /// Where firmware and RAM take turns, and how many parts of it do.
 const SHADOW_START: u64 = 0xC_0000;
@@ -44,6 +46,8 @@ pub(crate) struct Board {
     pub(crate) stats: Stats,
     /// What stands behind each part of the legacy area; nothing to change without firmware.
     shadow: Option<[Backing; SHADOW_PARTS]>,
+    /// Where the guest keeps UEFI's variables.
+    flash: Option<Flash>,
     /// What the guest asked for, until somebody takes it.
     pub(crate) requested: Option<Request>,
     /// What KVM refused, until somebody takes it.
@@ -71,12 +75,18 @@ impl Board {
             debugcon,
             stats,
             shadow: has_shadow.then_some([Backing::Rom; SHADOW_PARTS]),
+            flash: None,
             requested: None,
             refused: None,
             disks,
             disk_requests: VecDeque::new(),
             routes: Vec::new(),
         }
+    }
+
+    /// The same with flash, if the machine has some.
+    pub(crate) fn with_flash(self, flash: Option<Flash>) -> Self {
+        Self { flash, ..self }
     }
 
     /// Puts another virtual machine in the place of the old one, with the same memory topology.
@@ -104,11 +114,26 @@ impl Board {
         Some((disk, request, ended))
     }
 
-    /// Lets all of the legacy area be ROM again.
+    /// Lets all be ROM again that is ROM at power-on.
     pub(crate) fn unshadow(&mut self) {
         if let Some(parts) = &mut self.shadow {
             *parts = [Backing::Rom; SHADOW_PARTS];
         }
+        if let Some(flash) = &mut self.flash {
+            flash.is_shown = true;
+        }
+    }
+
+    /// Takes what is in flash over to memory that is to replace this one.
+    pub(crate) fn keep_flash(&self, memory: &HostMemory) -> Result<(), Failure> {
+        let Some(flash) = &self.flash else { return Ok(()) };
+        let copied = memory.copy_rom(self.vm.memory(), flash.range).map_err(io::Error::other);
+        copied.map_err(Failure::host("copy flash"))
+    }
+
+    /// Sees to it that what is in flash outlives the host too.
+    pub(crate) fn sync_flash(&self) -> Result<(), Failure> {
+        self.flash.as_ref().map_or(Ok(()), Flash::sync)
     }
 
     /// Gives the virtual machine all its memory slots.
@@ -126,12 +151,17 @@ impl Board {
                 }
             }
         }
-        let above = |range: &GpaRange| range.start() >= MemoryMap::PC_HOLE_START;
-        let roms = self.vm.memory().roms.iter().map(|(range, _)| *range).filter(above);
-        for (slot, range) in (slots::ROM..).zip(roms) {
+        let hidden = self.flash.as_ref().filter(|flash| !flash.is_shown).map(|flash| flash.range);
+        for (slot, range) in self.high_roms().filter(|(_, range)| Some(*range) != hidden) {
             self.vm.set_slot(slot, range, Behind::Rom).map_err(refused())?;
         }
         Ok(())
+    }
+
+    /// The ROMs below 4 GiB, and their slots.
+    fn high_roms(&self) -> impl Iterator<Item = (u32, GpaRange)> {
+        let above = |range: &GpaRange| range.start() >= MemoryMap::PC_HOLE_START;
+        (slots::ROM..).zip(self.vm.memory().roms.iter().map(|(range, _)| *range).filter(above))
     }
 
     /// Reads what a CPU would, from RAM or ROM.
@@ -150,11 +180,27 @@ impl Board {
         match backing {
             Backing::Ram => Behind::Ram,
             Backing::RamReadOnly => Behind::RamReadOnly,
+            Backing::Device => Behind::Nothing,
             Backing::Rom | Backing::RomOverRam => {
                 let covered = |(rom, _): &(GpaRange, _)| rom.contains_range(range);
                 let has_rom = self.vm.memory().roms.iter().any(covered);
                 if has_rom { Behind::Rom } else { Behind::Nothing }
             }
+        }
+    }
+
+    /// Lets the guest see the array of its flash as memory, or nothing there.
+    fn show_flash(&mut self, is_shown: bool) {
+        let Some(flash) = self.flash.as_mut().filter(|flash| flash.is_shown != is_shown) else {
+            return;
+        };
+        flash.is_shown = is_shown;
+        let range = flash.range;
+        let behind = if is_shown { Behind::Rom } else { Behind::Nothing };
+        let slot = self.high_roms().find(|(_, rom)| *rom == range);
+        let result = slot.map_or(Ok(()), |(slot, _)| self.vm.set_slot(slot, range, behind));
+        if let Err(error) = result {
+            self.refuse(Failure::host("show flash, or hide it")(error));
         }
     }
 
@@ -225,7 +271,23 @@ impl Backend for Board {
         }
     }
 
+    fn read_flash(&self, gpa: Gpa, data: &mut [u8]) {
+        // What is asked for is there.
+        let _ = self.vm.memory().read_rom(gpa, data);
+    }
+
+    fn write_flash(&mut self, gpa: Gpa, data: &[u8]) {
+        let _ = self.vm.memory().write_rom(gpa, data);
+        let kept = self.flash.as_ref().map_or(Ok(()), |flash| flash.keep(gpa, data));
+        if let Err(failure) = kept {
+            self.refuse(failure);
+        }
+    }
+
     fn remap(&mut self, range: GpaRange, backing: Backing) {
+        if self.flash.as_ref().is_some_and(|flash| flash.range == range) {
+            return self.show_flash(backing != Backing::Device);
+        }
         let Some(index) = (0..SHADOW_PARTS).find(|index| shadow_part(*index).1 == range) else {
             return;
         };

@@ -13,6 +13,8 @@ use crate::disk::Disk;
 use crate::failure::Failure;
 use crate::files::{self, GuestFile, MappedFiles};
 use crate::options::{Firmware, Options};
+use crate::program::complain;
+use crate::variables::{Template, VariableFile};
 
 /// The word of its command line that the tour prints last.
 const NONCE: &str = "hvkit.nonce=";
@@ -21,6 +23,8 @@ const NONCE: &str = "hvkit.nonce=";
 #[derive(Debug)]
 pub(crate) struct Inputs {
     start: Started,
+    /// What keeps the variables of UEFI.
+    variables: Option<VariableFile>,
     command_line: String,
 }
 
@@ -59,17 +63,16 @@ const MOST_FIRMWARE_BYTES: u64 = 16 << 20;
 impl Inputs {
     /// Reads the files that `options` name.
     pub(crate) fn read(options: &Options) -> Result<Self, Failure> {
+        let mut variables = None;
         let start = match &options.firmware {
             Some(Firmware::SeaBios) => Started::Bios(read_firmware(&files::seabios()?)?),
             Some(Firmware::Ovmf) => {
-                let (code, variables) = files::ovmf()?;
-                Started::Uefi {
-                    code: read_firmware(&code)?,
-                    variables: variables.map_or(Ok(Vec::new()), |path| read_firmware(&path))?,
-                    kernel: Kernel::open(options)?,
-                }
+                let (code, template) = files::ovmf()?;
+                let template =
+                    template.map(|path| Ok((read_firmware(&path)?, path))).transpose()?;
+                uefi(read_firmware(&code)?, &code, template, options, &mut variables)?
             }
-            Some(Firmware::File(path)) => firmware(path, options)?,
+            Some(Firmware::File(path)) => firmware(path, options, &mut variables)?,
             None => Kernel::open(options)?.map_or(Started::Tour, Started::Kernel),
         };
         let mut command_line = options.cmdline.clone();
@@ -80,7 +83,12 @@ impl Inputs {
             let space = if command_line.is_empty() { "" } else { " " };
             command_line = format!("{command_line}{space}{NONCE}{nonce:016x}");
         }
-        Ok(Self { start, command_line })
+        Ok(Self { start, variables, command_line })
+    }
+
+    /// Takes the file that keeps the variables of UEFI, if they are kept.
+    pub(crate) const fn take_variable_file(&mut self) -> Option<VariableFile> {
+        self.variables.take()
     }
 
     /// Returns what an hvmloader needs besides itself, for [`machine`](Self::machine).
@@ -189,7 +197,11 @@ fn read_firmware(path: &Path) -> Result<Vec<u8>, Failure> {
 
 /// Reads firmware, and finds out what it is. What is known to be something that can't be started is
 /// refused; what nobody knows may be a BIOS.
-fn firmware(path: &Path, options: &Options) -> Result<Started, Failure> {
+fn firmware(
+    path: &Path,
+    options: &Options,
+    variables: &mut Option<VariableFile>,
+) -> Result<Started, Failure> {
     let image = read_firmware(path)?;
     let at = path.display();
     let is_uefi = match identify(&image) {
@@ -204,14 +216,52 @@ fn firmware(path: &Path, options: &Options) -> Result<Started, Failure> {
         return Err(Failure::Usage(format!("--via-hvmloader starts a BIOS; {at} is OVMF")));
     }
     if is_uefi {
-        return Ok(Started::Uefi {
-            code: image,
-            variables: Vec::new(),
-            kernel: Kernel::open(options)?,
-        });
+        return uefi(image, path, None, options, variables);
+    }
+    if options.firmware_vars.is_some() {
+        return Err(Failure::Usage(format!("--firmware-vars: {at} is a BIOS, which has none")));
     }
     if options.kernel.is_some() {
         return Err(Failure::Usage(format!("--kernel: {at} is a BIOS, which starts no kernel")));
     }
     Ok(Started::Bios(image))
+}
+
+/// Starts OVMF from `image`, with variables from the file that the options name, or else as they are
+/// in the template: that which is given, with its path, or the one that is part of the image.
+fn uefi(
+    mut image: Vec<u8>,
+    path: &Path,
+    template: Option<(Vec<u8>, PathBuf)>,
+    options: &Options,
+    keeper: &mut Option<VariableFile>,
+) -> Result<Started, Failure> {
+    let own = match identify(&image) {
+        Ok(Kind::Ovmf(flash)) => match flash.part {
+            FlashPart::Both { variables_bytes } => Some(variables_bytes),
+            FlashPart::Code | FlashPart::Variables => None,
+        },
+        _ => None,
+    };
+    let own = own.map(|size| {
+        let code = image.split_off(size.min(image.len()));
+        (std::mem::replace(&mut image, code), path.to_owned())
+    });
+    let template = match own.or(template) {
+        Some((bytes, path)) => Template::Bytes(bytes, path),
+        None => Template::for_code(&image),
+    };
+    let variables = match &options.firmware_vars {
+        None => template.into_bytes(),
+        Some(path) if options.dry_run.is_some() => VariableFile::peek(path, &template)?,
+        Some(path) => {
+            let (file, bytes, is_new) = VariableFile::open(path, &template)?;
+            if let (true, Template::Bytes(_, source)) = (is_new, &template) {
+                complain(&format!("{}: made from {}", path.display(), source.display()));
+            }
+            *keeper = Some(file);
+            bytes
+        }
+    };
+    Ok(Started::Uefi { code: image, variables, kernel: Kernel::open(options)? })
 }

@@ -24,6 +24,7 @@ mod program;
 mod registers;
 mod stats;
 mod sys;
+mod variables;
 
 #[cfg(feature = "bench")]
 #[doc(hidden)]

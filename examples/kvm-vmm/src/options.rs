@@ -1,5 +1,7 @@
 //! The command line.
 
+mod firmware;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,6 +12,7 @@ use lexopt::{Arg, Parser, ValueExt};
 use machine::HandOver;
 
 use crate::disk::DiskOption;
+pub(crate) use firmware::Firmware;
 
 /// What `--help` prints.
 pub(crate) const HELP: &str = "\
@@ -27,7 +30,9 @@ What runs:
   --firmware FILE|seabios|ovmf
                         firmware to start at the reset vector instead: a BIOS, which finds the tour
                         guest on a floppy, or OVMF, which starts the kernel that is given as an EFI
-                        application, or else its shell; its variables last until the guest ends
+                        application, or else its shell
+  --firmware-vars FILE  where OVMF keeps its variables; made if it is not there and a template is;
+                        default: nowhere, they last until the guest ends
   --via-hvmloader[=xen|fw-cfg]
                         an hvmloader in the guest puts the firmware in place, and jumps to it; the
                         firmware takes its tables from there, as on Xen, or from the configuration
@@ -72,6 +77,8 @@ pub(crate) struct Options {
     pub protocol: Option<Protocol>,
     /// `--firmware`.
     pub firmware: Option<Firmware>,
+    /// `--firmware-vars`.
+    pub firmware_vars: Option<PathBuf>,
     /// `--via-hvmloader`.
     pub via_hvmloader: Option<HandOver>,
     /// `--memory`, in bytes.
@@ -92,17 +99,6 @@ pub(crate) struct Options {
     pub stats: Option<Format>,
     /// `--timeout`.
     pub timeout: Option<Duration>,
-}
-
-/// Which firmware.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Firmware {
-    /// SeaBIOS, from where packages put it.
-    SeaBios,
-    /// OVMF, likewise.
-    Ovmf,
-    /// This file.
-    File(PathBuf),
 }
 
 /// What a reset does.
@@ -162,6 +158,7 @@ impl Default for Options {
             cmdline: String::new(),
             protocol: None,
             firmware: None,
+            firmware_vars: None,
             via_hvmloader: None,
             memory_bytes: 256 << 20,
             cpus: 1,
@@ -231,14 +228,8 @@ fn option(
                 })?),
             };
         }
-        "firmware" => {
-            let value = value()?;
-            options.firmware = Some(match value.to_str() {
-                Some("seabios") => Firmware::SeaBios,
-                Some("ovmf") => Firmware::Ovmf,
-                _ => Firmware::File(value.into()),
-            });
-        }
+        "firmware" => options.firmware = Some(Firmware::parse(value()?)),
+        "firmware-vars" => options.firmware_vars = Some(value()?.into()),
         "memory" => {
             let size = text(value()?)?;
             options.memory_bytes = parse_size(&size).ok_or_else(|| {
@@ -296,25 +287,13 @@ fn check(options: &Options) -> Result<(), String> {
         let (bytes, least, most) = (options.memory_bytes, least >> 20, most >> 30);
         return Err(format!("--memory: {bytes} bytes; a guest has from {least}M to {most}G"));
     }
-    if options.firmware.is_some() && options.protocol.is_some() {
-        return Err("--protocol starts a kernel directly: not with --firmware".to_owned());
-    }
-    if options.firmware == Some(Firmware::SeaBios) && options.kernel.is_some() {
-        return Err("--kernel: a BIOS starts no kernel; OVMF does".to_owned());
-    }
-    if options.firmware == Some(Firmware::Ovmf) && options.via_hvmloader.is_some() {
-        return Err("--via-hvmloader starts a BIOS: not with --firmware ovmf".to_owned());
-    }
     if options.initrd.is_some() && options.kernel.is_none() {
         return Err("--initrd is a kernel's: only with --kernel".to_owned());
-    }
-    if options.via_hvmloader.is_some() && options.firmware.is_none() {
-        return Err("--via-hvmloader brings firmware to its place: only with --firmware".to_owned());
     }
     if !options.disks.is_empty() && options.via_hvmloader.is_some() {
         return Err("--disk: not with --via-hvmloader, whose tables know of none".to_owned());
     }
-    Ok(())
+    firmware::check(options)
 }
 
 fn hand_over(value: Option<OsString>) -> Result<HandOver, String> {
@@ -406,6 +385,14 @@ mod tests {
             (
                 &["--via-hvmloader"],
                 "--via-hvmloader brings firmware to its place: only with --firmware",
+            ),
+            (
+                &["--firmware-vars", "x"],
+                "--firmware-vars is OVMF's: only with --firmware ovmf, or its file",
+            ),
+            (
+                &["--firmware", "seabios", "--firmware-vars", "x"],
+                "--firmware-vars is OVMF's: only with --firmware ovmf, or its file",
             ),
             (
                 &["--via-hvmloader=bios", "--firmware", "seabios"],

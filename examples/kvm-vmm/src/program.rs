@@ -21,7 +21,15 @@ use crate::options::{Console, Debugcon, OnReset, Options, Parsed, parse};
 use crate::power::{Host, allocate};
 use crate::stats::Stats;
 use crate::sys::{Kicks, Vcpu};
+use crate::variables::{Flash, VariableFile};
 use crate::{cpu, dry_run, registers};
+
+/// The files that stay open as long as the guest runs.
+struct Files<'m> {
+    mapped: MappedFiles<'m>,
+    disks: Vec<Disk>,
+    variables: Option<VariableFile>,
+}
 
 /// How long CPUs get to leave the guest before the program ends without them.
 const LAST_CALL: Duration = Duration::from_secs(1);
@@ -59,7 +67,8 @@ fn print(text: &str) -> Result<u8, Failure> {
 }
 
 fn start(options: &Options, stats: Stats) -> Result<u8, Failure> {
-    let inputs = Inputs::read(options)?;
+    let mut inputs = Inputs::read(options)?;
+    let variables = inputs.take_variable_file();
     let disks = Disk::open_all(&options.disks)?;
     let modules = inputs.modules();
     if let Some(format) = options.dry_run {
@@ -70,8 +79,8 @@ fn start(options: &Options, stats: Stats) -> Result<u8, Failure> {
     }
     let host = Host::open()?;
     let machine = inputs.machine(options, host.cpu_signature(), &modules, &disks)?;
-    let files = inputs.mapped_files();
-    let outcome = Run::new(&host, options, machine, (files, disks), stats)?.run_to_its_end()?;
+    let files = Files { mapped: inputs.mapped_files(), disks, variables };
+    let outcome = Run::new(&host, options, machine, files, stats)?.run_to_its_end()?;
     Ok(outcome.status())
 }
 
@@ -93,10 +102,12 @@ impl<'h, 'm> Run<'h, 'm> {
         host: &'h Host,
         options: &'h Options,
         machine: Machine<'m>,
-        (files, disks): (MappedFiles<'m>, Vec<Disk>),
+        files: Files<'m>,
         stats: Stats,
     ) -> Result<Self, Failure> {
-        let Machine { plan, devices, has_shadow, has_reset_vector, sees_xen } = machine;
+        let Machine { plan, devices, has_shadow, has_reset_vector, sees_xen, flash } = machine;
+        let Files { mapped: files, disks, variables } = files;
+        let flash = flash.map(|range| Flash::new(range, variables));
         let debugcon = match (&options.debugcon, has_shadow || has_reset_vector) {
             (Some(debugcon), _) => debugcon,
             (None, true) => &Debugcon::Stderr,
@@ -105,7 +116,7 @@ impl<'h, 'm> Run<'h, 'm> {
         let outputs = (Output::console(&options.console)?, Output::debugcon(debugcon)?);
         let vm = host.create_vm(Arc::new(allocate(&plan, &files)?), sees_xen)?;
         let vcpus = host.create_vcpus(&vm, &plan.vcpus, sees_xen)?;
-        let board = Board::new(vm, has_shadow, outputs, disks, stats);
+        let board = Board::new(vm, has_shadow, outputs, disks, stats).with_flash(flash);
         board.set_slots()?;
         let live = Live::new(devices, board).map_err(Failure::host("make a timer"))?;
         Ok(Self { host, options, plan, files, has_reset_vector, sees_xen, live, vcpus })
@@ -201,7 +212,11 @@ impl<'h, 'm> Run<'h, 'm> {
             parts.board.unshadow();
         }
         let memory = match reset {
-            Reset::PowerCycle => Arc::new(allocate(&self.plan, &self.files)?),
+            Reset::PowerCycle => {
+                let memory = allocate(&self.plan, &self.files)?;
+                parts.board.keep_flash(&memory)?;
+                Arc::new(memory)
+            }
             Reset::Init | Reset::Hard => Arc::clone(parts.board.vm.memory()),
         };
         // New CPUs have no interrupt pending and no timer running.
@@ -217,6 +232,9 @@ impl<'h, 'm> Run<'h, 'm> {
         let parts = &mut *self.live.lock();
         parts.board.console.flush();
         parts.board.debugcon.flush();
+        if let Err(failure) = parts.board.sync_flash() {
+            complain(&failure.to_string());
+        }
         if let Some(message) = outcome.message() {
             complain(&message);
         }

@@ -24,6 +24,8 @@ pub(super) const GUEST: Boot = Boot {
 
 pub(super) const SEABIOS_FILE: (&Tool, &str) = (&SEABIOS, "usr/share/seabios/bios-256k.bin");
 pub(super) const OVMF_FILE: (&Tool, &str) = (&OVMF, "usr/share/OVMF/OVMF_CODE_4M.fd");
+/// Code and variables in one.
+pub(super) const OVMF_BOTH: (&Tool, &str) = (&OVMF, "usr/share/ovmf/OVMF.fd");
 
 /// What shows that OVMF started the kernel, with the tables that it found.
 pub(super) const BY_OVMF: &[&str] = &[

@@ -53,6 +53,8 @@ pub(crate) struct Board {
     pub(crate) apic: LocalApic,
     roms: Vec<Rom>,
     shadow: Option<[Backing; SHADOW_PARTS]>,
+    /// Flash that the guest writes to: one of the ROMs, and whether the guest sees it as memory.
+    flash: Option<(GpaRange, bool)>,
     pub(crate) requested: Option<Request>,
     /// An NMI that reached the CPU.
     pub(crate) nmi: bool,
@@ -72,6 +74,7 @@ impl Board {
         roms: Vec<Rom>,
         has_shadow: bool,
         guest: u8,
+        flash: Option<GpaRange>,
     ) -> Result<Self, BoardError> {
         let (ram_at, words) = ram;
         let mut board = Self {
@@ -81,6 +84,7 @@ impl Board {
             apic,
             roms,
             shadow: has_shadow.then_some([Backing::Rom; SHADOW_PARTS]),
+            flash: flash.map(|range| (range, true)),
             requested: None,
             nmi: false,
             refused: None,
@@ -124,6 +128,7 @@ impl Board {
         match backing {
             Backing::Ram => self.ept.map(range, ram, EptAttributes::RAM),
             Backing::RamReadOnly => self.ept.map(range, ram, EptAttributes::ROM),
+            Backing::Device => self.ept.unmap(range),
             Backing::Rom | Backing::RomOverRam => match self.rom_at(range) {
                 Some(rom) => self.ept.map(range, rom, EptAttributes::ROM),
                 None => self.ept.unmap(range),
@@ -136,8 +141,11 @@ impl Board {
         rom.at.checked_add(range.start().offset_from(rom.range.start())?)
     }
 
-    /// Lets all of the legacy area be ROM again.
+    /// Lets all be ROM again that is ROM at power-on.
     pub(crate) fn unshadow(&mut self) {
+        if let Some((range, false)) = self.flash {
+            self.remap(range, Backing::Rom);
+        }
         if self.shadow.is_some() {
             for index in 0..SHADOW_PARTS {
                 self.remap(shadow_part(index), Backing::Rom);
@@ -158,14 +166,16 @@ impl Board {
     fn behind(&self, gpa: Gpa) -> Behind<'_> {
         let part = (0..SHADOW_PARTS).find(|index| shadow_part(*index).contains(gpa));
         let backing = part.and_then(|part| self.shadow.map(|parts| parts[part]));
+        let is_hidden = self.flash.is_some_and(|(range, shown)| !shown && range.contains(gpa));
         let rom = || match self.roms.iter().find(|rom| rom.range.contains(gpa)) {
-            Some(rom) => Behind::Rom(rom),
-            None => Behind::Device,
+            Some(rom) if !is_hidden => Behind::Rom(rom),
+            _ => Behind::Device,
         };
         match backing {
             Some(Backing::Ram) => Behind::Ram,
             Some(Backing::RamReadOnly) => Behind::RamReadOnly,
             Some(Backing::Rom | Backing::RomOverRam) => rom(),
+            Some(Backing::Device) => Behind::Device,
             None if gpa >= VIDEO_START && gpa < Gpa::new(SHADOW_START) => Behind::Device,
             None if self.ram.range().contains(gpa) => Behind::Ram,
             None => rom(),
@@ -257,12 +267,28 @@ impl Backend for Board {
     /// The local APIC tells us of every end of an interrupt.
     fn rerouted(&mut self, _: &IoApic) {}
 
+    fn read_flash(&self, gpa: Gpa, data: &mut [u8]) {
+        if let Some(rom) = self.roms.iter().find(|rom| rom.range.contains(gpa)) {
+            // What is asked for is there.
+            let _ = rom.memory.read(gpa, data);
+        }
+    }
+
+    fn write_flash(&mut self, gpa: Gpa, data: &[u8]) {
+        if let Some(rom) = self.roms.iter().find(|rom| rom.range.contains(gpa)) {
+            let _ = rom.memory.write(gpa, data);
+        }
+    }
+
     fn remap(&mut self, range: GpaRange, backing: Backing) {
-        let Some(parts) = &mut self.shadow else { return };
-        let Some(index) = (0..SHADOW_PARTS).find(|index| shadow_part(*index) == range) else {
-            return;
-        };
-        parts[index] = backing;
+        let part = (0..SHADOW_PARTS).find(|index| shadow_part(*index) == range);
+        match (&mut self.flash, &mut self.shadow, part) {
+            (Some((flash, is_shown)), ..) if *flash == range => {
+                *is_shown = backing != Backing::Device;
+            }
+            (_, Some(parts), Some(index)) => parts[index] = backing,
+            _ => return,
+        }
         let mapped = self.map(range, backing).map_err(BoardError::from);
         let settled = mapped.and_then(|debt| Ok(self.ept.settle(debt, invalidate)?));
         if let Err(error) = settled {

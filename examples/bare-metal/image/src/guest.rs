@@ -62,7 +62,7 @@ impl Guest {
         let module = |name| files.module(name);
         let start = match (module("kernel"), module("firmware")) {
             (kernel, _) if let Some(code) = module("uefi") => {
-                uefi_start(code, kernel, module("initrd"), config)
+                uefi_start(code, module("uefi-variables"), kernel, module("initrd"), config)
             }
             (Some(kernel), _) => kernel_start(kernel, module("initrd"), config),
             (None, Some(firmware)) => {
@@ -82,7 +82,8 @@ impl Guest {
             disks: Vec::new(),
             start,
         };
-        let Machine { plan, devices, has_shadow, has_reset_vector, sees_xen } = platform.build()?;
+        let Machine { plan, devices, has_shadow, has_reset_vector, sees_xen, flash } =
+            platform.build()?;
         if has_high_ram(&plan.memory) {
             return Err(GuestError::HighMemory);
         }
@@ -106,7 +107,8 @@ impl Guest {
             // What firmware would have done.
             apic.set_virtual_wire();
         }
-        let board = Board::new(ram, ept, apic, roms, has_shadow, files.number - 1)?;
+        let guest = files.number - 1;
+        let board = Board::new(ram, ept, apic, roms, has_shadow, guest, flash)?;
         board.load(&plan, true)?;
         let has_firmware = has_reset_vector;
         Ok(Self { plan, devices, board, has_firmware, sees_xen, signature, label: None })
@@ -131,6 +133,7 @@ fn kernel_start(
 
 fn uefi_start(
     code: &Module,
+    variables: Option<&Module>,
     kernel: Option<&Module>,
     initrd: Option<&Module>,
     config: &Config<'static>,
@@ -140,7 +143,8 @@ fn uefi_start(
         initrd: initrd.map_or(&[], |initrd| initrd.bytes),
         command_line: config.guest_command_line.as_bytes(),
     });
-    Start::Uefi { code: code.bytes, variables: &[], kernel }
+    let variables = variables.map_or(&[][..], |variables| variables.bytes);
+    Start::Uefi { code: code.bytes, variables, kernel }
 }
 
 fn hvmloader_start(

@@ -97,11 +97,28 @@ impl HostMemory {
     /// Reads from a ROM.
     pub(crate) fn read_rom(&self, gpa: Gpa, buffer: &mut [u8]) -> Result<(), AccessError> {
         let error = AccessError::NotMapped { gpa, size_bytes: buffer.len() as u64 };
-        let (range, region) =
-            self.roms.iter().find(|(range, _)| range.contains(gpa)).ok_or(error)?;
-        let offset = gpa.offset_from(range.start()).and_then(|offset| usize::try_from(offset).ok());
-        let slice = region.as_volatile_slice();
-        slice.read_slice(buffer, offset.ok_or(error)?).map_err(|_| error)
+        let (region, offset) = self.rom(gpa).ok_or(error)?;
+        region.as_volatile_slice().read_slice(buffer, offset).map_err(|_| error)
+    }
+
+    /// Writes to a ROM, as the guest can't.
+    pub(crate) fn write_rom(&self, gpa: Gpa, data: &[u8]) -> Result<(), AccessError> {
+        let error = AccessError::NotMapped { gpa, size_bytes: data.len() as u64 };
+        let (region, offset) = self.rom(gpa).ok_or(error)?;
+        region.as_volatile_slice().write_slice(data, offset).map_err(|_| error)
+    }
+
+    /// Takes the contents of a ROM over from other memory that has one there.
+    pub(crate) fn copy_rom(&self, other: &Self, range: GpaRange) -> Result<(), AccessError> {
+        let mut bytes = vec![0; usize::try_from(range.size_bytes()).unwrap_or(0)];
+        other.read_rom(range.start(), &mut bytes)?;
+        self.write_rom(range.start(), &bytes)
+    }
+
+    fn rom(&self, gpa: Gpa) -> Option<(&MmapRegion, usize)> {
+        let (range, region) = self.roms.iter().find(|(range, _)| range.contains(gpa))?;
+        let offset = gpa.offset_from(range.start())?;
+        Some((region, usize::try_from(offset).ok()?))
     }
 
     /// Returns where low RAM ends, and the RAM above 4 GiB.
