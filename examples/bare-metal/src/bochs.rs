@@ -33,6 +33,8 @@ pub(crate) enum Ended {
 }
 
 const CAUGHT: &[u8] = b"Caught time breakpoint";
+/// What Bochs logs when there is none of its ports for a screen.
+const NO_PORT: &str = "RFB could not bind any port";
 const POLL: Duration = Duration::from_millis(50);
 
 /// Runs the hypervisor with the guest's files; `hear` gets what it says.
@@ -101,9 +103,29 @@ pub(crate) fn run_in(
         arguments.extend(["-debugger", "-rc", "commands"]);
     }
 
+    // Processes of Bochs that start together may not find a port for their screens, which nobody
+    // looks at.
+    for _ in 0..4 {
+        let ended = start(&bochs, &arguments, folder, options, &mut hear);
+        if ended.is_ok() || !folder.log().contains(NO_PORT) {
+            return ended;
+        }
+        thread::sleep(Duration::from_millis(500));
+    }
+    start(&bochs, &arguments, folder, options, &mut hear)
+}
+
+/// Starts Bochs in its folder, and listens until it ends.
+fn start(
+    bochs: &Path,
+    arguments: &[&str],
+    folder: &Folder,
+    options: &Options,
+    hear: &mut impl FnMut(Channel, &[u8]),
+) -> Result<Ended, Failure> {
     let signal = catch_signals()?;
     let mut child = KilledOnDrop(
-        Command::new(&bochs)
+        Command::new(bochs)
             .args(arguments)
             .current_dir(&folder.0)
             .stdin(Stdio::null())
@@ -139,7 +161,7 @@ pub(crate) fn run_in(
             // What Bochs prints of its own is what was asked for.
             Ok(bytes) if options.trace.is_some() => hear(Channel::Console(0), &bytes),
             Ok(bytes) => {
-                if let Some(status) = line.take(&bytes, &mut hear) {
+                if let Some(status) = line.take(&bytes, hear) {
                     return Ok(Ended::Status(status));
                 }
             }
