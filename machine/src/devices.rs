@@ -2,6 +2,7 @@
 
 mod disks;
 mod lines;
+mod names;
 
 use chipset::{
     AcpiPm, DebugExit, DebugPort, FlashGeometryError, I8042, IoApic, IoApicVersion, Nanos,
@@ -293,7 +294,7 @@ impl<'a> Devices<'a> {
                 self.pci.read_data(offset, data);
             }
             (port, data) => {
-                for (byte, port) in data.iter_mut().zip(port..) {
+                for (byte, port) in data.iter_mut().zip(ports_from(port)) {
                     *byte = self.read_byte(port, now);
                 }
             }
@@ -348,7 +349,7 @@ impl<'a> Devices<'a> {
                 self.write_config(offset, data, backend);
             }
             (port, data) => {
-                for (byte, port) in data.iter().zip(port..) {
+                for (byte, port) in data.iter().zip(ports_from(port)) {
                     self.write_byte(port, *byte, now, backend);
                 }
             }
@@ -430,6 +431,11 @@ impl<'a> Devices<'a> {
             }
         }
     }
+}
+
+/// Returns `port` and those behind it; the last one is followed by the first.
+fn ports_from(port: u16) -> impl Iterator<Item = u16> {
+    core::iter::successors(Some(port), |port| Some(port.wrapping_add(1)))
 }
 
 fn io_apic_offset(gpa: Gpa) -> Option<u16> {

@@ -24,6 +24,11 @@ impl FlashBank {
         Ok(Self { range, chips: CfiFlash::new(geometry).with_ready_cleared() })
     }
 
+    /// Tells whether an address is within.
+    pub(crate) fn contains(&self, gpa: Gpa) -> bool {
+        self.range.contains(gpa)
+    }
+
     pub(crate) const fn reset(&mut self) {
         self.chips.reset();
     }

@@ -13,7 +13,7 @@ use crate::disks::{self, Disks};
 use crate::judge::{Fault, NONCE_OPTION, judge, new_nonce};
 use crate::rig::{Boot, Check, Host, Judge, Need, Prints, Rig};
 use crate::toolbox::Toolbox;
-use crate::tools::{BUSYBOX, QEMU};
+use crate::tools::{BUSYBOX, LINUX_TRIXIE, QEMU};
 use crate::{bench, guest_tables, initrd, nested, paths, process, repository, ticks, variables};
 
 /// How long cargo may build and test.
@@ -96,6 +96,7 @@ pub(crate) fn run(rig: &Rig) -> Verdict {
             Check::Variables(boot) => variables::outlive(boot, &mut log),
             Check::Prints(prints) => start_and_read(prints, &mut log),
             Check::Agree(boot, known) => agree(boot, known, &mut log),
+            Check::Gdb => check_gdb(&mut log),
             Check::Memory => {
                 let peak = bench::peak_memory_kib(log.stdio()?)?;
                 writeln!(log.file, "{peak} KiB, at most {}", bench::MOST_MEMORY_KIB)?;
@@ -215,6 +216,29 @@ fn boot_guest(boot: &Boot, log: &mut Log) -> Result<Verdict> {
         Some(expected) if red_by == expected => Verdict::Passed,
         Some(expected) => {
             Verdict::Failed(format!("the fault is seen by {red_by:?}, and not by {expected:?}"))
+        }
+    })
+}
+
+/// Runs the sessions of `--gdb` in a Linux with a KVM of its own.
+fn check_gdb(log: &mut Log) -> Result<Verdict> {
+    let vmlinux = Toolbox::ensure(&[&LINUX_TRIXIE])?.path(&LINUX_TRIXIE, "vmlinux");
+    let vmm = nested::build_vmm(&[], log.stdio()?)?;
+    let outcome = nested::amd(&nested::Run {
+        program: &nested::build_gdb_check(log.stdio()?)?,
+        arguments: &["--vmm".into(), vmm.into(), "--vmlinux".into(), vmlinux.into()],
+        limit: GUEST_LIMIT,
+        live: false,
+        returns: None,
+        log: &log.path.with_extension("l1.log"),
+    })?;
+    log.file.write_all(&outcome.stderr)?;
+    log.file.write_all(&outcome.stdout)?;
+    Ok(match outcome.status {
+        0 => Verdict::Passed,
+        status => {
+            let last = nested::tail(&outcome.stderr, 3);
+            Verdict::Failed(format!("status {status}: {last}"))
         }
     })
 }

@@ -61,6 +61,17 @@ pub(crate) struct Outcome {
     pub(crate) returned: Vec<u8>,
 }
 
+/// Builds the program that checks `--gdb`. What cargo says goes to `messages`.
+pub(crate) fn build_gdb_check(messages: Stdio) -> Result<PathBuf> {
+    let mut cargo = process::cargo();
+    cargo.args(["build", "--release", "--quiet", "-p", "kvm-vmm", "--example", "gdb-check"]);
+    cargo.args(["--features", "gdb-rig"]).stderr(messages);
+    match process::run(&mut cargo, Duration::from_secs(1800))? {
+        Some(status) if status.success() => Ok(paths::target().join("release/examples/gdb-check")),
+        _ => bail!("gdb-check does not build"),
+    }
+}
+
 /// Builds kvm-vmm with some of its features. What cargo says goes to `messages`.
 pub(crate) fn build_vmm(features: &[&str], messages: Stdio) -> Result<PathBuf> {
     let mut cargo = process::cargo();

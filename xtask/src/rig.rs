@@ -38,6 +38,8 @@ pub(crate) enum Need {
 pub(crate) enum Check {
     /// Runs cargo, which must succeed.
     Cargo(&'static [&'static str]),
+    /// Checks `--gdb` of kvm-vmm on a real Linux KVM.
+    Gdb,
     /// Looks at what is committed; see [`crate::repository`].
     Repository,
     /// Boots a guest; see [`crate::judge`].

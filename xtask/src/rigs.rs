@@ -227,6 +227,7 @@ pub(crate) static ALL: &[Rig] = &[
         NESTED_SEABIOS,
         Boot { options: &["--via-hvmloader", "--cpus", "2"], ..VIA_HVMLOADER },
     ),
+    Rig { name: "nested-amd-gdb", tier: Tier::Ci, needs: NESTED, check: Check::Gdb },
     on_nested(
         "nested-amd-broken-table",
         NESTED,

@@ -1,10 +1,13 @@
 //! The board that the devices are on: what KVM, consoles and clock are to them.
 
+mod view;
+
 use std::collections::VecDeque;
 use std::io;
+use std::sync::Arc;
 
 use boot_plan::MemoryMap;
-use guest_state::{AccessError, Gpa, GpaRange, GuestMemory};
+use guest_state::{Gpa, GpaRange};
 use kvm_bindings::{
     KVM_IRQ_ROUTING_MSI, KvmIrqRouting, kvm_irq_routing_entry, kvm_irq_routing_msi, kvm_msi,
 };
@@ -20,6 +23,8 @@ use crate::failure::Failure;
 use crate::stats::Stats;
 use crate::sys::{Behind, HostMemory, Vm};
 use crate::variables::Flash;
+
+pub(crate) use view::View;
 
 /// Where firmware and RAM take turns, and how many parts of it do.
 const SHADOW_START: u64 = 0xC_0000;
@@ -164,16 +169,9 @@ impl Board {
         (slots::ROM..).zip(self.vm.memory().roms.iter().map(|(range, _)| *range).filter(above))
     }
 
-    /// Reads what a CPU would, from RAM or ROM.
-    pub(crate) fn peek(&self, gpa: Gpa, buffer: &mut [u8]) -> Result<(), AccessError> {
-        let part = (0..SHADOW_PARTS).find(|index| shadow_part(*index).1.contains(gpa));
-        let backing = part.and_then(|part| self.shadow.map(|parts| parts[part]));
-        let is_rom = match backing {
-            Some(backing) => matches!(backing, Backing::Rom | Backing::RomOverRam),
-            None => gpa >= MemoryMap::PC_HOLE_START && gpa < MemoryMap::PC_HOLE_END,
-        };
-        let memory = self.vm.memory();
-        if is_rom { memory.read_rom(gpa, buffer) } else { memory.ram.read(gpa, buffer) }
+    /// Returns guest memory as the CPUs see it now.
+    pub(crate) fn view(&self) -> View {
+        View { memory: Arc::clone(self.vm.memory()), shadow: self.shadow }
     }
 
     fn behind(&self, range: GpaRange, backing: Backing) -> Behind {

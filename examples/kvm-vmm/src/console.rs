@@ -9,7 +9,7 @@ use rustix::termios::{
 };
 
 use crate::failure::Failure;
-use crate::options::{Console, Debugcon};
+use crate::options::{Console, Debugcon, TraceTo};
 
 /// A place for output that the guest may flood and that may go away.
 #[derive(Debug)]
@@ -19,6 +19,8 @@ pub(crate) struct Output {
     pending: Vec<u8>,
     /// Write at once, or only whole lines.
     by_line: bool,
+    /// What is lost if it can't be written.
+    lost: &'static str,
 }
 
 #[derive(Debug)]
@@ -29,6 +31,7 @@ enum Target {
 }
 
 const MOST_PENDING: usize = 4096;
+const MOST_TRACE_PENDING: usize = 64 << 10;
 
 impl Output {
     /// The serial console: what the guest writes is written at once.
@@ -38,7 +41,7 @@ impl Output {
             Console::Null => None,
             Console::File(path) => Some(create(path)?),
         };
-        Ok(Self { name: "console", to, pending: Vec::new(), by_line: false })
+        Ok(Self { name: "console", to, pending: Vec::new(), by_line: false, lost: "its output" })
     }
 
     /// The debug ports: written by line, since they send a byte at a time.
@@ -48,7 +51,18 @@ impl Output {
             Debugcon::Null => None,
             Debugcon::File(path) => Some(create(path)?),
         };
-        Ok(Self { name: "debug console", to, pending: Vec::new(), by_line: true })
+        let name = "debug console";
+        Ok(Self { name, to, pending: Vec::new(), by_line: true, lost: "its output" })
+    }
+
+    /// A trace of exits: written when there is much of it, and at the end.
+    pub(crate) fn trace(to: &TraceTo) -> Result<Self, Failure> {
+        let to = match to {
+            TraceTo::Stderr => Target::Stderr,
+            TraceTo::File(path) => create(path)?,
+        };
+        let (name, lost) = ("trace of exits", "the rest of the trace");
+        Ok(Self { name, to: Some(to), pending: Vec::new(), by_line: false, lost })
     }
 
     /// Takes a byte; it is written by the next [`flush`](Self::flush) at the latest.
@@ -58,6 +72,17 @@ impl Output {
         }
         self.pending.push(byte);
         if self.pending.len() >= MOST_PENDING || (self.by_line && byte == b'\n') {
+            self.flush();
+        }
+    }
+
+    /// Takes many bytes at once.
+    pub(crate) fn write(&mut self, bytes: &[u8]) {
+        if self.to.is_none() {
+            return;
+        }
+        self.pending.extend_from_slice(bytes);
+        if self.pending.len() >= MOST_TRACE_PENDING {
             self.flush();
         }
     }
@@ -84,8 +109,9 @@ impl Output {
             // Standard error may be gone too; there is nobody left to tell then.
             let _ = writeln!(
                 io::stderr(),
-                "kvm-vmm: {}: {error}; the guest goes on, its output is lost\r",
-                self.name
+                "kvm-vmm: {}: {error}; the guest goes on, {} is lost\r",
+                self.name,
+                self.lost
             );
         }
     }

@@ -69,6 +69,6 @@ fn fetch(state: &VcpuState, board: &Board) -> Result<Vec<u8>, String> {
 fn read(board: &Board, gpa: Gpa, contiguous_bytes: u64, have: usize) -> Result<Vec<u8>, String> {
     let most = usize::try_from(contiguous_bytes).unwrap_or(usize::MAX);
     let mut part = vec![0; most.min(MOST_INSTRUCTION_BYTES - have)];
-    board.peek(gpa, &mut part).map_err(|error| error.to_string())?;
+    board.view().peek(gpa, &mut part).map_err(|error| error.to_string())?;
     Ok(part)
 }

@@ -1,6 +1,7 @@
 //! What happens outside of the guest: signals, keys, time.
 
 use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -60,6 +61,19 @@ pub(crate) struct Events<'f> {
     has_input: bool,
     /// Files whose pages the guest may have.
     files: MappedFiles<'f>,
+    /// Where gdb speaks, while there is one.
+    gdb: Option<OwnedFd>,
+}
+
+/// What a halted guest's program has to see to.
+#[derive(Debug)]
+pub(crate) enum Wanted {
+    /// There is something to read.
+    Input,
+    /// The end.
+    Outcome(Outcome),
+    /// Somebody wants to write to a mapped file.
+    Files,
 }
 
 impl<'f> Events<'f> {
@@ -69,7 +83,54 @@ impl<'f> Events<'f> {
         has_input: bool,
         files: MappedFiles<'f>,
     ) -> Self {
-        Self { signals, end, has_input, files }
+        Self { signals, end, has_input, files, gdb: None }
+    }
+
+    /// Has gdb's connection looked at too, or no more.
+    pub(crate) fn listen_to_gdb(&mut self, gdb: Option<OwnedFd>) {
+        self.gdb = gdb;
+    }
+
+    /// Waits, while no CPU runs, until gdb says something, or what can't wait.
+    pub(crate) fn attend_gdb(&self) -> Wanted {
+        self.gdb.as_ref().map_or(Wanted::Input, |gdb| self.attend(gdb.as_fd()))
+    }
+
+    /// Tells whether gdb has said something.
+    pub(crate) fn gdb_speaks(&self) -> bool {
+        let Some(gdb) = &self.gdb else { return false };
+        let mut fds = [PollFd::new(gdb, PollFlags::IN)];
+        poll(&mut fds, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
+    }
+
+    /// The same for any file.
+    pub(crate) fn attend(&self, fd: BorrowedFd<'_>) -> Wanted {
+        loop {
+            if let Some(outcome) = self.ended() {
+                return Wanted::Outcome(outcome);
+            }
+            if self.files.are_wanted() {
+                return Wanted::Files;
+            }
+            let mut fds = [
+                PollFd::new(&self.signals.wake, PollFlags::IN),
+                PollFd::from_borrowed_fd(fd, PollFlags::IN),
+            ];
+            let limit = self.end.map(|end| end.saturating_duration_since(Instant::now()));
+            let limit = limit.and_then(|limit| Timespec::try_from(limit).ok());
+            let _ = poll(&mut fds, limit.as_ref());
+            let _ = rustix::io::read(&self.signals.wake, &mut [0; 64]);
+            if !fds[1].revents().is_empty() {
+                return Wanted::Input;
+            }
+        }
+    }
+
+    fn ended(&self) -> Option<Outcome> {
+        if let Some(number) = self.signals.received() {
+            return Some(Outcome::Signal(number));
+        }
+        self.end.is_some_and(|end| Instant::now() >= end).then_some(Outcome::Timeout)
     }
 
     /// Serves what comes in until the CPUs stop by themselves, or have to: then it returns why.
@@ -77,11 +138,8 @@ impl<'f> Events<'f> {
         let stdin = rustix::stdio::stdin();
         let mut pause = None;
         loop {
-            if let Some(number) = self.signals.received() {
-                return Some(Outcome::Signal(number));
-            }
-            if self.end.is_some_and(|end| Instant::now() >= end) {
-                return Some(Outcome::Timeout);
+            if let Some(outcome) = self.ended() {
+                return Some(outcome);
             }
             if live.is_stopping() {
                 return None;
@@ -93,6 +151,13 @@ impl<'f> Events<'f> {
                 pause = Some(PATIENCE);
             }
             let ready = self.wait(live, stdin, pause.take());
+            if ready.gdb {
+                if live.try_stop(Stop::GdbSpeaks) {
+                    return None;
+                }
+                pause = Some(PATIENCE);
+                continue;
+            }
             if ready.timer || ready.input {
                 let Some(mut parts) = live.try_lock() else {
                     pause = Some(PATIENCE);
@@ -131,12 +196,17 @@ impl<'f> Events<'f> {
             PollFd::new(&self.signals.wake, PollFlags::IN),
             PollFd::new(&live.wake, PollFlags::IN),
         ];
-        if pause.is_none() {
-            fds.push(PollFd::new(&live.timer, PollFlags::IN));
-            if self.has_input {
-                fds.push(PollFd::from_borrowed_fd(stdin, PollFlags::IN));
-            }
-        }
+        let mut add = |wanted: bool, fd| {
+            wanted.then(|| {
+                fds.push(fd);
+                fds.len() - 1
+            })
+        };
+        let waits = pause.is_none();
+        let timer = add(waits, PollFd::new(&live.timer, PollFlags::IN));
+        let input = add(waits && self.has_input, PollFd::from_borrowed_fd(stdin, PollFlags::IN));
+        let gdb = self.gdb.as_ref().filter(|_| waits);
+        let gdb = gdb.and_then(|gdb| add(true, PollFd::new(gdb, PollFlags::IN)));
         let left = self.end.map(|end| end.saturating_duration_since(Instant::now()));
         let limit = left.into_iter().chain(pause).min();
         let limit = limit.and_then(|limit| Timespec::try_from(limit).ok());
@@ -144,12 +214,15 @@ impl<'f> Events<'f> {
         let _ = poll(&mut fds, limit.as_ref());
         // Signals are looked at where they are kept.
         let _ = rustix::io::read(&self.signals.wake, &mut [0; 64]);
-        let is_ready = |index: usize| fds.get(index).is_some_and(|fd| !fd.revents().is_empty());
-        Ready { timer: is_ready(2), input: is_ready(3) }
+        let is_ready = |index: Option<usize>| {
+            index.and_then(|index| fds.get(index)).is_some_and(|fd| !fd.revents().is_empty())
+        };
+        Ready { timer: is_ready(timer), input: is_ready(input), gdb: is_ready(gdb) }
     }
 }
 
 struct Ready {
     timer: bool,
     input: bool,
+    gdb: bool,
 }

@@ -99,6 +99,8 @@ pub(crate) enum Outcome {
     Timeout,
     /// A signal ended the program.
     Signal(u8),
+    /// gdb ended the guest.
+    Killed,
     /// Somebody writes to a file whose pages are the guest's, and it could not get copies of them.
     FileTaken,
 }
@@ -114,6 +116,7 @@ impl Outcome {
             Self::Crash | Self::FileTaken => 70,
             Self::Timeout => 124,
             Self::Signal(number) => 128_u8.wrapping_add(number),
+            Self::Killed => 128 + 9,
         }
     }
 
@@ -129,6 +132,7 @@ impl Outcome {
             Self::Crash => "the guest crashed".to_owned(),
             Self::Timeout => "the guest's time is up".to_owned(),
             Self::Signal(number) => format!("ended by signal {number}"),
+            Self::Killed => "ended by gdb".to_owned(),
             Self::FileTaken => "somebody writes to the kernel's or initrd's file, and there is no \
                                 memory for copies of the pages that the guest has from it"
                 .to_owned(),

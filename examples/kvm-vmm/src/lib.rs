@@ -14,6 +14,7 @@ mod failure;
 mod fault;
 mod files;
 mod fpu;
+mod gdb;
 mod guest;
 mod live;
 #[cfg(feature = "bench")]
@@ -24,6 +25,7 @@ mod program;
 mod registers;
 mod stats;
 mod sys;
+mod trace;
 mod variables;
 
 #[cfg(feature = "bench")]

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
+use kvm_bindings::kvm_debug_exit_arch;
 use machine::{Devices, Nanos, Request, Reset};
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::fd::OwnedFd;
@@ -16,6 +17,7 @@ use rustix::time::{
 use crate::board::Board;
 use crate::failure::{Failure, Outcome};
 use crate::sys::Kicks;
+use crate::trace::Trace;
 
 /// Why all CPUs stop.
 #[derive(Debug)]
@@ -26,12 +28,27 @@ pub(crate) enum Stop {
     Reset(Reset),
     /// To go on after files whose pages are the guest's have been given free.
     FilesWanted,
-    /// The guest can't go on; this says why.
-    Crash(String),
+    /// To go on after gdb has been listened to.
+    GdbSpeaks,
+    /// A CPU has come to what gdb waits for.
+    Debug(usize, kvm_debug_exit_arch),
+    /// The guest can't go on, for what this CPU did; this says why.
+    Crash(usize, String),
     /// KVM or the host can't go on.
     Failed(Failure),
     /// A thread of ours panicked, and has said so.
     Panicked,
+}
+
+impl Stop {
+    /// What only interrupts the guest gives way to what does more, and comes back by itself.
+    const fn weight(&self) -> u8 {
+        match self {
+            Self::FilesWanted | Self::GdbSpeaks => 0,
+            Self::Debug(..) => 1,
+            _ => 2,
+        }
+    }
 }
 
 /// Everything that the threads share.
@@ -47,6 +64,8 @@ pub(crate) struct Live<'m> {
     /// Fires when a device has something to do.
     pub(crate) timer: OwnedFd,
     pub(crate) kicks: Kicks,
+    /// Where exits are written down, if they are.
+    pub(crate) trace: Option<Trace>,
 }
 
 /// What only one thread may touch at a time.
@@ -60,7 +79,11 @@ pub(crate) struct Parts<'m> {
 }
 
 impl<'m> Live<'m> {
-    pub(crate) fn new(devices: Devices<'m>, board: Board) -> io::Result<Self> {
+    pub(crate) fn new(
+        devices: Devices<'m>,
+        board: Board,
+        trace: Option<Trace>,
+    ) -> io::Result<Self> {
         let timer = timerfd_create(
             TimerfdClockId::Monotonic,
             TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC,
@@ -74,12 +97,18 @@ impl<'m> Live<'m> {
             wake: eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?,
             timer,
             kicks: Kicks::default(),
+            trace,
         })
     }
 
     /// Returns the time since power-on.
     pub(crate) fn now(&self) -> Nanos {
-        let elapsed = self.power_on.elapsed().as_nanos();
+        self.at(Instant::now())
+    }
+
+    /// Returns the time from power-on to `instant`.
+    pub(crate) fn at(&self, instant: Instant) -> Nanos {
+        let elapsed = instant.saturating_duration_since(self.power_on).as_nanos();
         Nanos::new(u64::try_from(elapsed).unwrap_or(u64::MAX))
     }
 
@@ -125,8 +154,7 @@ impl<'m> Live<'m> {
     }
 
     fn stop_locked(&self, parts: &mut Parts<'_>, stop: Stop) {
-        // What only interrupts the guest gives way to what does more.
-        if let None | Some(Stop::FilesWanted) = parts.stop {
+        if parts.stop.as_ref().is_none_or(|before| before.weight() < stop.weight()) {
             parts.stop = Some(stop);
         }
         self.stopping.store(true, Ordering::Release);

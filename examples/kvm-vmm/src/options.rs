@@ -1,5 +1,6 @@
 //! The command line.
 
+mod debugging;
 mod firmware;
 
 use std::ffi::OsString;
@@ -11,8 +12,10 @@ use elf_boot::Protocol;
 use lexopt::{Arg, Parser, ValueExt};
 use machine::HandOver;
 
-use crate::disk::DiskOption;
+pub(crate) use debugging::{Debugging, GdbAddress, TraceTo};
 pub(crate) use firmware::Firmware;
+
+use crate::disk::DiskOption;
 
 /// What `--help` prints.
 pub(crate) const HELP: &str = "\
@@ -55,6 +58,9 @@ What is seen:
                         --firmware stderr
   --dry-run[=text|json] print what the guest would find at its first instruction, and end
   --stats[=text|json]   at the end, print what the run took to stderr
+  --trace-exits FILE    write a line for each time that a CPU leaves the guest; - is stderr
+  --gdb ADDRESS:PORT|:PORT|unix:PATH
+                        wait for gdb at the guest's first instruction; :PORT is this machine's alone
   --timeout SECONDS     end the guest after this time
   -h, --help            print this
   -V, --version         print the version
@@ -99,6 +105,8 @@ pub(crate) struct Options {
     pub stats: Option<Format>,
     /// `--timeout`.
     pub timeout: Option<Duration>,
+    /// What those ask for who watch the guest.
+    pub debugging: Debugging,
 }
 
 /// What a reset does.
@@ -169,6 +177,7 @@ impl Default for Options {
             dry_run: None,
             stats: None,
             timeout: None,
+            debugging: Debugging::default(),
         }
     }
 }
@@ -275,6 +284,7 @@ fn option(
                 format!("--timeout {seconds}: not a number of seconds above zero")
             })?);
         }
+        _ if options.debugging.take(name, value)? => {}
         _ => return Err(format!("unknown option --{name}; see --help")),
     }
     Ok(())

@@ -55,6 +55,11 @@ impl Host {
         cpuid::signature(&self.cpuid)
     }
 
+    /// Tells whether KVM can leave a CPU's registers where we see them, at each exit (Linux 4.17).
+    pub(crate) fn keeps_registers(&self) -> bool {
+        self.kvm.check_extension(Cap::SyncRegs)
+    }
+
     /// Makes a virtual machine around `memory`, without memory slots and CPUs. If it is to show the
     /// guest Xen, writes to Xen's MSR come as exits.
     pub(crate) fn create_vm(

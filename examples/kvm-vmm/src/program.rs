@@ -9,18 +9,20 @@ use std::time::{Duration, Instant};
 use boot_plan::BootPlan;
 use machine::{Machine, Reset};
 
-use crate::board::Board;
+use crate::board::{Board, View};
 use crate::console::{Output, RawTerminal, restore_terminal};
 use crate::disk::Disk;
 use crate::events::{Events, Signals};
 use crate::failure::{Failure, Outcome};
 use crate::files::MappedFiles;
+use crate::gdb::Waiting;
 use crate::guest::Inputs;
 use crate::live::{Live, Stop};
 use crate::options::{Console, Debugcon, OnReset, Options, Parsed, parse};
 use crate::power::{Host, allocate};
 use crate::stats::Stats;
 use crate::sys::{Kicks, Vcpu};
+use crate::trace::Trace;
 use crate::variables::{Flash, VariableFile};
 use crate::{cpu, dry_run, registers};
 
@@ -85,7 +87,7 @@ fn start(options: &Options, stats: Stats) -> Result<u8, Failure> {
 }
 
 /// A guest from its first power-on to its end, through all its resets.
-struct Run<'h, 'm> {
+pub(crate) struct Run<'h, 'm> {
     host: &'h Host,
     options: &'h Options,
     plan: BootPlan<'m>,
@@ -93,7 +95,7 @@ struct Run<'h, 'm> {
     has_reset_vector: bool,
     sees_xen: bool,
     live: Live<'m>,
-    vcpus: Vec<Vcpu>,
+    pub(crate) vcpus: Vec<Vcpu>,
 }
 
 impl<'h, 'm> Run<'h, 'm> {
@@ -118,11 +120,15 @@ impl<'h, 'm> Run<'h, 'm> {
         let vcpus = host.create_vcpus(&vm, &plan.vcpus, sees_xen)?;
         let board = Board::new(vm, has_shadow, outputs, disks, stats).with_flash(flash);
         board.set_slots()?;
-        let live = Live::new(devices, board).map_err(Failure::host("make a timer"))?;
+        let trace = options.debugging.trace_exits.as_ref();
+        let trace = trace.map(|to| Trace::new(to, host.keeps_registers())).transpose()?;
+        let live = Live::new(devices, board, trace).map_err(Failure::host("make a timer"))?;
         Ok(Self { host, options, plan, files, has_reset_vector, sees_xen, live, vcpus })
     }
 
     fn run_to_its_end(mut self) -> Result<Outcome, Failure> {
+        let gdb = self.options.debugging.gdb.as_ref();
+        let gdb = gdb.map(|address| Waiting::new(self.host, address)).transpose()?;
         Kicks::install().map_err(Failure::host("install a signal handler"))?;
         let signals = Signals::catch()?;
         let has_input = self.options.console == Console::Stdio;
@@ -132,8 +138,21 @@ impl<'h, 'm> Run<'h, 'm> {
         let end = self.options.timeout.map(|limit| Instant::now() + limit);
         let mut events = Events::new(signals, end, has_input, self.files.clone());
 
+        let mut gdb = match gdb.map(|gdb| gdb.accept(&self, &mut events)).transpose()?.transpose() {
+            Ok(gdb) => gdb,
+            Err(outcome) => {
+                drop(terminal);
+                self.finish(outcome);
+                return Ok(outcome);
+            }
+        };
+
         let result = loop {
-            match self.until_stopped(&mut events) {
+            let stop = match &mut gdb {
+                Some(gdb) => gdb.run(&mut self, &mut events),
+                None => self.until_stopped(&mut events, None),
+            };
+            match stop {
                 Stop::Outcome(outcome) => break Ok(outcome),
                 Stop::Reset(_) if self.options.on_reset == OnReset::Exit => {
                     break Ok(Outcome::Reset);
@@ -144,13 +163,13 @@ impl<'h, 'm> Run<'h, 'm> {
                     }
                 }
                 Stop::FilesWanted => {
-                    let parts = &mut *self.live.lock();
-                    if self.files.release(parts.board.vm.memory()).is_err() {
+                    if self.release_files().is_err() {
                         break Ok(Outcome::FileTaken);
                     }
-                    self.live.settle(parts, None);
                 }
-                Stop::Crash(report) => {
+                // Nobody is there to be told.
+                Stop::GdbSpeaks | Stop::Debug(..) => {}
+                Stop::Crash(_, report) => {
                     drop(terminal);
                     let _ = io::stderr().write_all(report.as_bytes());
                     self.finish(Outcome::Crash);
@@ -161,14 +180,34 @@ impl<'h, 'm> Run<'h, 'm> {
             }
         };
         drop(terminal);
+        if let (Some(gdb), Ok(outcome)) = (gdb, &result) {
+            gdb.end(*outcome);
+        }
         if let Ok(outcome) = result {
             self.finish(outcome);
         }
         result
     }
 
-    /// Runs all CPUs, each in a thread, until something stops them.
-    fn until_stopped(&mut self, events: &mut Events<'_>) -> Stop {
+    /// Returns guest memory as the CPUs see it now.
+    pub(crate) fn view(&self) -> View {
+        self.live.lock().board.view()
+    }
+
+    /// Gives up the files whose pages the guest has, for copies of these. No CPU may run.
+    pub(crate) fn release_files(&self) -> io::Result<()> {
+        let parts = &mut *self.live.lock();
+        self.files.release(parts.board.vm.memory())?;
+        self.live.settle(parts, None);
+        Ok(())
+    }
+
+    /// Runs all CPUs, or those that a debugger lets go, each in a thread, until something stops them.
+    pub(crate) fn until_stopped(
+        &mut self,
+        events: &mut Events<'_>,
+        debug: Option<&cpu::Debug>,
+    ) -> Stop {
         let live = &self.live;
         live.lock().board.stats.ready();
         let ended = thread::scope(|scope| {
@@ -176,12 +215,13 @@ impl<'h, 'm> Run<'h, 'm> {
                 .vcpus
                 .iter_mut()
                 .enumerate()
-                .map(|(index, vcpu)| scope.spawn(move || cpu::run(index, vcpu, live)))
+                .filter(|(index, _)| debug.is_none_or(|debug| debug.lets_go(*index)))
+                .map(|(index, vcpu)| scope.spawn(move || cpu::run(index, vcpu, live, debug)))
                 .collect();
             let ended = events.serve(live);
             live.stop_regardless();
             if !all_end(&threads) {
-                abandon(ended);
+                abandon(ended, live);
             }
             // A panic has been reported, and is among the reasons to stop.
             threads.into_iter().for_each(|thread| drop(thread.join()));
@@ -198,6 +238,9 @@ impl<'h, 'm> Run<'h, 'm> {
     fn reset(&mut self, reset: Reset) -> Result<(), Failure> {
         let parts = &mut *self.live.lock();
         parts.board.stats.reset();
+        if let Some(trace) = &self.live.trace {
+            trace.remark("reset");
+        }
         // Without firmware at the reset vector only a start from nothing leads anywhere.
         let reset = if self.has_reset_vector { reset } else { Reset::PowerCycle };
         let mut states = self.plan.vcpus.clone();
@@ -235,6 +278,9 @@ impl<'h, 'm> Run<'h, 'm> {
         if let Err(failure) = parts.board.sync_flash() {
             complain(&failure.to_string());
         }
+        if let Some(trace) = &self.live.trace {
+            trace.flush();
+        }
         if let Some(message) = outcome.message() {
             complain(&message);
         }
@@ -264,8 +310,11 @@ fn all_end(threads: &[ScopedJoinHandle<'_, ()>]) -> bool {
 }
 
 /// Ends the program although a CPU's thread does not: it waits for a reader of its console.
-fn abandon(ended: Option<Outcome>) -> ! {
+fn abandon(ended: Option<Outcome>, live: &Live<'_>) -> ! {
     restore_terminal();
+    if let Some(trace) = &live.trace {
+        trace.flush();
+    }
     let outcome = ended.unwrap_or(Outcome::Crash);
     if let Some(message) = outcome.message() {
         complain(&message);

@@ -109,24 +109,15 @@ fn set_changed_msrs(vcpu: &VcpuFd, state: &VcpuState, reset: &VcpuState) -> Resu
     }
 }
 
-/// Reads all registers that KVM gives.
-///
-/// What it does not give (SMBASE, PKRU, the shadow stack, MSRs that the CPU lacks) is as after a
-/// reset.
-pub(crate) fn read(vcpu: &VcpuFd) -> Result<VcpuState, Failure> {
+/// Reads the registers that a debugger shows: general, control and segment registers, x87 and SSE, and
+/// what the CPU does.
+pub(crate) fn read_core(vcpu: &VcpuFd) -> Result<VcpuState, Failure> {
     let mut state = VcpuState::reset(0);
     let regs = vcpu.get_regs().map_err(Failure::kvm("get general registers"))?;
     let sregs = vcpu.get_sregs().map_err(Failure::kvm("get system registers"))?;
-    let debug = vcpu.get_debug_regs().map_err(Failure::kvm("get debug registers"))?;
     read_regs(&mut state, &regs);
     read_sregs(&mut state, &sregs);
     state.fpu = fpu::read(vcpu)?;
-    state.debug.address = debug.db;
-    state.debug.dr6 = debug.dr6;
-    state.debug.dr7 = debug.dr7;
-    if let Ok(xcrs) = vcpu.get_xcrs() {
-        state.xcr0 = xcrs.xcrs[0].value;
-    }
     if let Ok(mp_state) = vcpu.get_mp_state() {
         state.activity = match mp_state.mp_state {
             KVM_MP_STATE_RUNNABLE => Activity::Active,
@@ -134,6 +125,37 @@ pub(crate) fn read(vcpu: &VcpuFd) -> Result<VcpuState, Failure> {
             KVM_MP_STATE_UNINITIALIZED | KVM_MP_STATE_INIT_RECEIVED => Activity::WaitForSipi,
             _ => Activity::Shutdown,
         };
+    }
+    Ok(state)
+}
+
+/// Writes those of the general, x87 and SSE registers that are other than before.
+pub(crate) fn write_general(
+    vcpu: &VcpuFd,
+    old: &VcpuState,
+    new: &VcpuState,
+) -> Result<(), Failure> {
+    if to_regs(old) != to_regs(new) {
+        vcpu.set_regs(&to_regs(new)).map_err(Failure::kvm("set general registers"))?;
+    }
+    if old.fpu != new.fpu {
+        fpu::load(vcpu, &new.fpu)?;
+    }
+    Ok(())
+}
+
+/// Reads all registers that KVM gives.
+///
+/// What it does not give (SMBASE, PKRU, the shadow stack, MSRs that the CPU lacks) is as after a
+/// reset.
+pub(crate) fn read(vcpu: &VcpuFd) -> Result<VcpuState, Failure> {
+    let mut state = read_core(vcpu)?;
+    let debug = vcpu.get_debug_regs().map_err(Failure::kvm("get debug registers"))?;
+    state.debug.address = debug.db;
+    state.debug.dr6 = debug.dr6;
+    state.debug.dr7 = debug.dr7;
+    if let Ok(xcrs) = vcpu.get_xcrs() {
+        state.xcr0 = xcrs.xcrs[0].value;
     }
     for (index, field) in MSRS {
         if let Some(value) = read_msr(vcpu, index) {

@@ -15,7 +15,7 @@ use kvm_bindings::{
     KVM_EXIT_IO_OUT, KVM_MEM_READONLY, KVMIO, kvm_interrupt, kvm_run, kvm_userspace_memory_region,
     kvm_xsave,
 };
-use kvm_ioctls::{VcpuExit, VcpuFd, VmFd};
+use kvm_ioctls::{SyncReg, VcpuExit, VcpuFd, VmFd};
 use vm_memory::{GuestAddress, GuestMemoryBackend, VolatileMemory};
 use vmm_sys_util::ioctl::ioctl_with_ref;
 use vmm_sys_util::ioctl_iow_nr;
@@ -180,10 +180,25 @@ impl Vcpu {
         result
     }
 
+    /// Has the next [`run`](Self::run) finish what KVM has begun for the guest, and not enter it.
+    pub(crate) fn stay_out(&mut self) {
+        KICKED.set(true);
+    }
+
     /// Lets the CPU enter the guest again after a kick, which the caller has acted on.
     pub(crate) fn forget_kick(&mut self) {
         KICKED.set(false);
         self.fd.set_kvm_immediate_exit(0);
+    }
+
+    /// Has KVM leave the general registers in `kvm_run` at each exit, which it must be able to.
+    pub(crate) fn keep_registers(&mut self) {
+        self.fd.set_sync_valid_reg(SyncReg::Register);
+    }
+
+    /// Returns the instruction pointer as KVM left it at the last exit.
+    pub(crate) fn kept_rip(&self) -> u64 {
+        self.fd.sync_regs().regs.rip
     }
 
     /// Tells whether the CPU would take an external interrupt now.

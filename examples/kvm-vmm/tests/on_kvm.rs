@@ -12,7 +12,9 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use common::{LOOP, TempFile, finish, guest, program, run, vmm};
+#[cfg(feature = "fault-injection")]
+use common::TempFile;
+use common::{LOOP, finish, guest, program, run, vmm};
 use rustix::fs::{Mode, OFlags};
 use rustix::pipe::fcntl_setpipe_size;
 use rustix::process::{Pid, Signal, kill_process};
