@@ -66,7 +66,9 @@ impl<'a> BootPlan<'a> {
             if state.activity != Activity::Active {
                 continue;
             }
-            let at = self.entry(state).map_err(|source| Error::EntryNotMapped { index, source })?;
+            let at = self
+                .first_instruction(state)
+                .map_err(|source| Error::EntryNotMapped { index, source })?;
             if !ranges.iter().any(|(_, range)| range.contains(at)) {
                 return Err(Error::NothingToExecute { index, at });
             }
@@ -117,8 +119,12 @@ impl<'a> BootPlan<'a> {
         Report::new(self)
     }
 
-    /// Returns the physical address of a CPU's first instruction.
-    fn entry(&self, state: &VcpuState) -> Result<Gpa, WalkError> {
+    /// Returns the physical address of a CPU's first instruction, found through the placed page tables
+    /// where paging is on.
+    ///
+    /// # Errors
+    /// Why these don't lead there.
+    pub fn first_instruction(&self, state: &VcpuState) -> Result<Gpa, WalkError> {
         let linear = Gva::new(state.cs.base.wrapping_add(state.rip));
         let fetch = Access { kind: AccessKind::Execute, privilege: Privilege::Supervisor };
         let paging = PagingState::new(state, 52);

@@ -209,6 +209,7 @@ pub(crate) static ALL: &[Rig] = &[
         needs: KVM_SEABIOS,
         check: Check::Cargo(&["test", "-p", "tables", "--features", "kvm-rig"]),
     },
+    cargo("picture", Tier::Ci, &["test", "-p", "kvm-vmm", "--features", "svg"]),
     Rig { name: "kvm-memory", tier: Tier::Ci, needs: KVM, check: Check::Memory },
     Rig {
         name: "kvm-endings",

@@ -1,4 +1,11 @@
-//! A plan as JSON: for programs what `BootPlan::report` is for people.
+//! A plan as text, as a picture, and as JSON: for programs what `BootPlan::report` is for people.
+
+#[cfg(feature = "svg")]
+mod labels;
+#[cfg(feature = "svg")]
+mod picture;
+#[cfg(feature = "svg")]
+mod scale;
 
 use std::fmt;
 
@@ -8,16 +15,21 @@ use machine::{BlkConfig, SECTOR_BYTES};
 use serde_json::{Map, Value, json};
 
 use crate::disk::Disk;
-use crate::options::Format;
+use crate::options::{DryRun, Format};
 
 /// The PCI device that the first disk is.
 const FIRST_DISK: u8 = 2;
 
 /// Says what the guest would find at its first instruction.
-pub(crate) fn show(plan: &BootPlan<'_>, disks: &[Disk], format: Format) -> String {
-    match format {
-        Format::Text => format!("{}{}", plan.report(), Disks(disks)),
-        Format::Json => {
+///
+/// `title` says what that is; a picture has it, but no disks: they are not in memory.
+#[cfg_attr(not(feature = "svg"), allow(unused_variables, reason = "a picture alone has it"))]
+pub(crate) fn show(plan: &BootPlan<'_>, disks: &[Disk], title: &str, what: DryRun) -> String {
+    match what {
+        #[cfg(feature = "svg")]
+        DryRun::Picture => picture::draw(plan, title),
+        DryRun::Report(Format::Text) => format!("{}{}", plan.report(), Disks(disks)),
+        DryRun::Report(Format::Json) => {
             let mut plan = to_json(plan);
             if !disks.is_empty() {
                 plan["disks"] = (FIRST_DISK..).zip(disks).map(disk).collect();

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use boot_plan::FileId;
-use elf_boot::{Boot, Image, Module};
+use elf_boot::{Boot, Image, Module, identify as identify_kernel};
 use firmware_blobs::{Firmware as Kind, FlashPart, identify};
 use machine::{EfiKernel, Machine, Platform, Start};
 
@@ -158,6 +158,39 @@ impl Inputs {
         let mut boot = Boot::new(kernel).command_line(self.command_line.as_bytes());
         boot.initrd = initrd;
         Start::Kernel { boot, protocol: options.protocol }
+    }
+
+    /// Says in a few words what starts, and how.
+    pub(crate) fn title(&self, options: &Options) -> String {
+        let by = |kernel: &[u8]| {
+            let best = || identify_kernel(kernel).ways.first().map(|way| way.protocol);
+            let protocol = options.protocol.or_else(best);
+            protocol.map_or_else(String::new, |protocol| format!(", started by {protocol}"))
+        };
+        let of = |path: &Option<PathBuf>| {
+            path.as_ref().map_or_else(String::new, |path| path.display().to_string())
+        };
+        let firmware = match &options.firmware {
+            Some(Firmware::SeaBios) => "SeaBIOS".to_owned(),
+            Some(Firmware::Ovmf) => "OVMF".to_owned(),
+            Some(Firmware::File(path)) => path.display().to_string(),
+            None => String::new(),
+        };
+        match &self.start {
+            Started::Tour => format!("the tour guest{}", by(guest_images::TOUR)),
+            Started::Kernel(kernel) => {
+                format!("{}{}", of(&options.kernel), by(kernel.kernel.bytes()))
+            }
+            Started::Bios(_) if options.via_hvmloader.is_some() => {
+                format!("{firmware}, by way of an hvmloader{}", by(guest_images::HVMLOADER))
+            }
+            Started::Bios(_) | Started::Uefi { kernel: None, .. } => {
+                format!("{firmware}, from the reset vector")
+            }
+            Started::Uefi { kernel: Some(_), .. } => {
+                format!("{firmware}, from the reset vector, to start {}", of(&options.kernel))
+            }
+        }
     }
 
     /// Returns the files that are mapped, and so may be in guest memory.

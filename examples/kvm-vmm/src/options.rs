@@ -56,7 +56,8 @@ What is seen:
   --debugcon stderr|null|FILE
                         what the guest writes to the debug ports 402h and E9h; default: null, with
                         --firmware stderr
-  --dry-run[=text|json] print what the guest would find at its first instruction, and end
+  --dry-run[=text|json|svg]
+                        print what the guest would find at its first instruction, and end
   --stats[=text|json]   at the end, print what the run took to stderr
   --trace-exits FILE    write a line for each time that a CPU leaves the guest; - is stderr
   --gdb ADDRESS:PORT|:PORT|unix:PATH
@@ -100,7 +101,7 @@ pub(crate) struct Options {
     /// `--debugcon`.
     pub debugcon: Option<Debugcon>,
     /// `--dry-run`.
-    pub dry_run: Option<Format>,
+    pub dry_run: Option<DryRun>,
     /// `--stats`.
     pub stats: Option<Format>,
     /// `--timeout`.
@@ -147,6 +148,16 @@ pub(crate) enum Format {
     Text,
     /// For programs.
     Json,
+}
+
+/// What a dry run prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DryRun {
+    /// All that there is.
+    Report(Format),
+    /// Where things are, as SVG.
+    #[cfg(feature = "svg")]
+    Picture,
 }
 
 /// What the command line comes to.
@@ -201,7 +212,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Par
         match name.as_str() {
             "help" => return Ok(Parsed::Print(HELP.to_owned())),
             "version" => return Ok(Parsed::Print(version())),
-            "dry-run" => options.dry_run = Some(format(&name, parser.optional_value())?),
+            "dry-run" => options.dry_run = Some(dry_run(parser.optional_value())?),
             "via-hvmloader" => options.via_hvmloader = Some(hand_over(parser.optional_value())?),
             "stats" => options.stats = Some(format(&name, parser.optional_value())?),
             _ => {
@@ -315,6 +326,20 @@ fn hand_over(value: Option<OsString>) -> Result<HandOver, String> {
     }
 }
 
+fn dry_run(value: Option<OsString>) -> Result<DryRun, String> {
+    match value {
+        #[cfg(feature = "svg")]
+        Some(value) if value == "svg" => Ok(DryRun::Picture),
+        #[cfg(not(feature = "svg"))]
+        Some(value) if value == "svg" => {
+            Err("--dry-run=svg: built without it; add --features kvm-vmm/svg".to_owned())
+        }
+        value => format("dry-run", value)
+            .map(DryRun::Report)
+            .map_err(|error| error.replace("neither text nor json", "not text, json or svg")),
+    }
+}
+
 fn format(name: &str, value: Option<OsString>) -> Result<Format, String> {
     match value.as_deref().map(|value| value.to_string_lossy()).as_deref() {
         None | Some("text") => Ok(Format::Text),
@@ -376,7 +401,7 @@ mod tests {
             (&["--kernel"][..], "--kernel needs a value; see --help"),
             (&["--bios", "x"], "unknown option --bios; see --help"),
             (&["--cpus", "0"], "--cpus 0: not a number from 1 to 255"),
-            (&["--dry-run=xml"], "--dry-run=xml: neither text nor json"),
+            (&["--dry-run=xml"], "--dry-run=xml: not text, json or svg"),
             (&["--timeout", "-1"], "--timeout -1: not a number of seconds above zero"),
             (&["--timeout", "NaN"], "--timeout NaN: not a number of seconds above zero"),
             (

@@ -73,11 +73,12 @@ fn start(options: &Options, stats: Stats) -> Result<u8, Failure> {
     let variables = inputs.take_variable_file();
     let disks = Disk::open_all(&options.disks)?;
     let modules = inputs.modules();
-    if let Some(format) = options.dry_run {
+    if let Some(what) = options.dry_run {
         // A plan needs no KVM: this CPU's own signature is what KVM would offer.
         let signature = std::arch::x86_64::__cpuid(1).eax;
         let machine = inputs.machine(options, signature, &modules, &disks)?;
-        return print(&dry_run::show(&machine.plan, &disks, format));
+        let title = inputs.title(options);
+        return print(&dry_run::show(&machine.plan, &disks, &title, what));
     }
     let host = Host::open()?;
     let machine = inputs.machine(options, host.cpu_signature(), &modules, &disks)?;
