@@ -21,6 +21,8 @@ const CARGO_LIMIT: Duration = Duration::from_secs(30 * 60);
 
 /// How long a guest may run, with the machine around it.
 const GUEST_LIMIT: Duration = Duration::from_secs(300);
+/// How long a dozen guests, one after the other, within one that QEMU interprets.
+const GDB_LIMIT: Duration = Duration::from_secs(900);
 
 /// The guest's log on the console, and an end instead of a wait if it crashes.
 const LINUX_OPTIONS: &str = "console=ttyS0 panic=-1 reboot=t";
@@ -227,7 +229,7 @@ fn check_gdb(log: &mut Log) -> Result<Verdict> {
     let outcome = nested::amd(&nested::Run {
         program: &nested::build_gdb_check(log.stdio()?)?,
         arguments: &["--vmm".into(), vmm.into(), "--vmlinux".into(), vmlinux.into()],
-        limit: GUEST_LIMIT,
+        limit: GDB_LIMIT,
         live: false,
         returns: None,
         log: &log.path.with_extension("l1.log"),
