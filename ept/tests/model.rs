@@ -239,7 +239,10 @@ impl Run {
                 self.harvest_into(span, words, shift)
             }
             Operation::Touch { write } => {
-                self.touch(start, if write { 0x300 } else { 0x100 });
+                // Without accessed and dirty flags hardware sets none.
+                if self.ept.rules().options().controls.contains(EptControls::ACCESSED_DIRTY) {
+                    self.touch(start, if write { 0x300 } else { 0x100 });
+                }
                 return;
             }
             Operation::Settle => {
