@@ -239,10 +239,7 @@ impl Run {
                 self.harvest_into(span, words, shift)
             }
             Operation::Touch { write } => {
-                // Without accessed and dirty flags hardware sets none.
-                if self.ept.rules().options().controls.contains(EptControls::ACCESSED_DIRTY) {
-                    self.touch(start, if write { 0x300 } else { 0x100 });
-                }
+                self.touch(start, if write { 0x300 } else { 0x100 });
                 return;
             }
             Operation::Settle => {
@@ -326,7 +323,11 @@ impl Run {
         self.ept.leaves(all).unwrap().map(|page| (page.gpa.as_u64(), page)).collect()
     }
 
+    /// Sets flags as hardware does: none, if the tables are used without them.
     fn touch(&mut self, gpa: u64, flags: u64) {
+        if !self.ept.rules().options().controls.contains(EptControls::ACCESSED_DIRTY) {
+            return;
+        }
         let walk = self.ept.walk(Gpa::new(gpa));
         if let (WalkEnd::Page(_), Some(step)) = (walk.end(), walk.last()) {
             let table = self.ept.memory().table(step.table).unwrap();
