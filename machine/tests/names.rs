@@ -2,30 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use core::sync::atomic::AtomicU64;
+mod common;
 
-use guest_state::{Gpa, GpaRange, WordMemory};
-use machine::{
-    Backend, Backing, Devices, InterruptMessage, IoApic, Nanos, Platform, Request, Start,
-};
+use guest_state::Gpa;
+use machine::{Devices, Nanos, Platform, Start};
 
-struct Nothing(WordMemory<'static>);
-
-impl Backend for Nothing {
-    type Memory = WordMemory<'static>;
-
-    fn memory(&self) -> &WordMemory<'static> {
-        &self.0
-    }
-    fn console(&mut self, _: u8) {}
-    fn debug(&mut self, _: u8) {}
-    fn interrupt(&mut self, _: InterruptMessage) {}
-    fn rerouted(&mut self, _: &IoApic) {}
-    fn remap(&mut self, _: GpaRange, _: Backing) {}
-    fn request(&mut self, _: Request) {}
-}
-
-static NO_WORDS: [AtomicU64; 0] = [];
+use common::Ram;
 
 /// The devices of a machine with firmware, which has the most of them.
 fn devices(image: &[u8]) -> Devices<'_> {
@@ -52,7 +34,7 @@ fn ports_without_a_name_are_ports_that_nobody_answers() {
             let name = fresh.port_device(port, size);
             named += u32::from(name.is_some() && size == 1);
             let mut data = [0x5A; 4];
-            let mut nothing = Nothing(WordMemory::new(Gpa::ZERO, &NO_WORDS));
+            let mut nothing = Ram::none();
             fresh.clone().port_read(port, size, &mut data[..size], Nanos::new(0), &mut nothing);
             fresh.clone().port_write(port, size, &data[..size], Nanos::new(0), &mut nothing);
             let answered = data[..size].iter().any(|byte| *byte != 0xFF);
